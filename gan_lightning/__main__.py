@@ -1,0 +1,32 @@
+"""`python -m gan_lightning [command] overrides…`; without a command, train."""
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+from gan_lightning.errors import UserError
+
+COMMANDS = ("train", "sample")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command and returns the exit status: 2 for what the user can mend, said in one paragraph."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        command = arguments.pop(0) if arguments and arguments[0].isidentifier() else "train"
+        if command not in COMMANDS:
+            from gan_lightning.config.suggest import did_you_mean
+
+            raise UserError(
+                f"There is no command {command!r}; there are {' and '.join(COMMANDS)}."
+                f"{did_you_mean(command, COMMANDS)} An override is written KEY=VALUE."
+            )
+        run: Callable[[list[str]], int] = import_module(f"gan_lightning.commands.{command}").main
+        return run(arguments)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

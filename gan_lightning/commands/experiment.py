@@ -1,0 +1,188 @@
+"""One run: build the parts that a config names, train, and leave a folder that tells everything."""
+
+import json
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.loggers import Logger
+from rich.console import Console
+from torch.utils.tensorboard.summary import hparams
+
+from gan_lightning.commands.hardware import build_trainer, check_hardware, silence
+from gan_lightning.commands.provenance import hyperparameters, provenance
+from gan_lightning.config.build import build
+from gan_lightning.config.compose import plain
+from gan_lightning.data.datamodule import GANDataModule
+from gan_lightning.errors import UserError
+from gan_lightning.run_folder import CONFIG, LAST, METRICS, RESULTS, SAMPLES, SAVED
+from gan_lightning.training.checkpoint import read_checkpoint
+from gan_lightning.training.gan import GAN
+from gan_lightning.training.interrupt import Interrupt
+from gan_lightning.training.loggers import Events, MetricsTable
+from gan_lightning.training.monitor import Monitor
+from gan_lightning.training.progress import IterationBar
+
+log = logging.getLogger(__name__)
+
+# The columns of TensorBoard's HParams page; their values are the scalars' latest.
+COMPARED = ("loss/discriminator", "loss/generator", "discriminator/real", "discriminator/fake", "progress/seconds")
+PROTOCOL = (
+    "Losses, discriminator outputs and regularizers are means over the iterations since the previous log point,"
+    " averaged over ranks; gradient norms are of the last update. Nothing here measures the quality of samples."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a run. `status` is finished, SIGINT or SIGTERM; `metrics` are the last that were logged."""
+
+    folder: Path
+    status: str
+    iteration: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
+    """Trains what `config` says in `folder`, or goes on there if `config.resume` is set.
+
+    Raises UserError, with nothing trained and nothing left in the folder, for what the user can mend.
+    """
+    silence()
+    try:
+        check_hardware(config.trainer)
+        checkpoint = read_checkpoint(folder / LAST) if config.resume else None
+        seed_everything(config.seed, verbose=False)
+        data: GANDataModule = build(config, "data")
+        data.setup()
+        model: GAN = build(config, "model")
+        resolved = plain(config)
+        limit = iterations(config, data)
+    except UserError:
+        discard(folder)
+        raise
+    resumed_at = checkpoint["global_step"] if checkpoint else None
+    if resumed_at is not None and 0 < limit <= resumed_at:
+        print(f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it.")
+        return Run(folder, "finished", resumed_at, 0.0, {})
+    monitor = Monitor(data.stream.minibatches_per_pass, data.batch_size)
+    interrupt = Interrupt()
+    parts = {"checkpoint": build(config, "checkpoint"), "samples": build(config, "samples")}
+    callbacks: list[Callback] = [
+        monitor,
+        parts["samples"](folder=folder, real=data.real_images(config.samples.count), seed=config.seed),
+        interrupt,
+        parts["checkpoint"](folder=folder, config=resolved),
+    ]
+    if config.trainer.enable_progress_bar:
+        callbacks.append(IterationBar(monitor))
+    loggers: list[Logger] = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
+    trainer = build_trainer(config.trainer, callbacks, loggers, max_steps=limit)
+    if trainer.is_global_zero:
+        describe(config, resolved, folder, overrides, trainer, new=checkpoint is None)
+    record = Recorder(folder, trainer, monitor, config.seed)
+    del checkpoint
+    record("running")
+    try:
+        trainer.fit(model, data, ckpt_path=folder / LAST if resumed_at is not None else None)
+    except BaseException:
+        record("failed")
+        raise
+    status = interrupt.received.name if interrupt.received else "finished"
+    record(status)
+    run = Run(folder, status, trainer.global_step, monitor.seconds, monitor.latest)
+    if trainer.is_global_zero:
+        summarise(run)
+    return run
+
+
+def iterations(config: DictConfig, data: GANDataModule) -> int:
+    """The iteration to stop at, -1 for none: the earlier of `trainer.max_steps` and `trainer.max_epochs`."""
+    steps, epochs = config.trainer.max_steps, config.trainer.max_epochs
+    if steps == 0 or steps < -1:
+        raise UserError(f"trainer.max_steps is {steps}, but it must be at least 1, or -1 for no limit.")
+    if epochs is None or epochs == -1:
+        return int(steps)
+    in_epochs = data.schedule.iterations(epochs * data.stream.minibatches_per_pass)
+    return in_epochs if steps == -1 else min(int(steps), in_epochs)
+
+
+def describe(
+    config: DictConfig, resolved: dict[str, Any], folder: Path, overrides: Sequence[str], trainer: Trainer, new: bool
+) -> None:
+    """Writes down what is about to run: config.yaml, and in TensorBoard the config as text and the hyper-parameters."""
+    text = OmegaConf.to_yaml(OmegaConf.create(resolved))
+    (folder / CONFIG).write_text(text)
+    (folder / SAVED).parent.mkdir(exist_ok=True)
+    OmegaConf.save(config, folder / SAVED)  # interpolations kept, so that a resumed run's overrides reach every use
+    log.info("run in %s: %s", folder, " ".join(overrides) or "defaults")
+    if not new:
+        return
+    for logger in trainer.loggers:
+        if isinstance(logger, Events):
+            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
+            summaries = hparams(hyperparameters(resolved, overrides), dict.fromkeys(COMPARED, 0.0))
+            for summary in summaries:
+                logger.experiment._get_file_writer().add_summary(summary)
+
+
+class Recorder:
+    """Writes results.json: how far the run is, its last metrics and where they come from."""
+
+    def __init__(self, folder: Path, trainer: Trainer, monitor: Monitor, seed: int) -> None:
+        self.folder, self.trainer, self.monitor = folder, trainer, monitor
+        self.fixed = {"seed": seed, "protocol": PROTOCOL, **provenance()}
+
+    def __call__(self, status: str) -> None:
+        if not self.trainer.is_global_zero:
+            return
+        state = {
+            "status": status,
+            "iteration": self.trainer.global_step,
+            "seconds": round(self.monitor.seconds, 3),
+            "metrics": self.monitor.latest,
+        }
+        written = json.dumps(state | self.fixed, indent=2) + "\n"
+        temporary = self.folder / f"{RESULTS}.tmp"
+        temporary.write_text(written)
+        temporary.replace(self.folder / RESULTS)
+
+
+def discard(folder: Path) -> None:
+    """Removes a folder that was made for a run that can't start; one that holds a run stays."""
+    if (folder / CONFIG).exists():
+        return
+    for name in (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", "console.log"):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / ".hydra", folder):
+        with suppress(OSError):  # something else is in it
+            path.rmdir()
+
+
+def summarise(run: Run) -> None:
+    """Tells a person what there is now."""
+    ends = {"finished": "Finished", "SIGINT": "Stopped by Ctrl-C", "SIGTERM": "Stopped by SIGTERM"}
+    losses = [f"{name.partition('/')[2]} {run.metrics[name]:.4f}" for name in COMPARED[:2] if name in run.metrics]
+    folder = run.folder.absolute()
+    if folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())
+    pictures = sorted((folder / SAMPLES).glob("*.png"))
+    rows = {
+        "run folder": str(folder),
+        "losses": ", ".join(losses),
+        "samples": str(pictures[-1]) if pictures else "",
+        "TensorBoard": f"tensorboard --logdir {folder if folder.is_absolute() else folder.parts[0]}",
+        "more samples": f"python -m gan_lightning sample run={folder} n=64 seed=0 out=grid.png",
+    }
+    if run.status != "finished":
+        rows["go on"] = f"python -m gan_lightning resume={folder}"
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{ends[run.status]} at iteration {run.iteration}, after {run.seconds:.0f} s of training.")
+    for name, value in rows.items():
+        console.print(f"  {name:<13} {value}", markup=False)

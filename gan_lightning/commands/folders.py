@@ -1,0 +1,107 @@
+"""Runs' folders: made unique, found again, and never written over."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from gan_lightning.config.compose import plain
+from gan_lightning.config.suggest import did_you_mean
+from gan_lightning.errors import UserError
+from gan_lightning.run_folder import CONFIG, GENERATOR, LAST, SAVED
+
+# What makes a run the run it is, its seed besides; how long, where and how often it saves may differ.
+GROUPS = ("dataset", "network", "loss", "regularizer", "ema")
+
+
+def is_first_process() -> bool:
+    """Whether this process was started by the user, rather than by Lightning as a further rank of a run."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
+def reserve(path: str) -> Path:
+    """Makes a new folder of that name, or of that name with _2, _3, … where it is taken, also by a simultaneous run."""
+    if not is_first_process():
+        return Path(path)
+    wanted = Path(path)
+    number = 1
+    while True:
+        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            folder.mkdir()
+            return folder
+        except FileExistsError:
+            if not wanted.parent.is_dir():
+                raise UserError(f"hydra.run.dir: {wanted.parent} is a file, not a folder for runs.") from None
+            number += 1
+        except OSError as error:
+            raise unwritable(folder, error) from error
+
+
+def refuse_used(folder: Path) -> None:
+    """Raises UserError if a folder named by the user already holds a run, or can't be written to."""
+    if not is_first_process():
+        return
+    if (folder / CONFIG).exists():
+        raise UserError(
+            f"hydra.run.dir is {folder}, which already holds a run. Go on with it by resume={folder}, or name another"
+            " folder."
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"hydra.run.dir is {folder}, where no run can be written ({error.strerror}); name a folder"
+        " that you may write to."
+    )
+
+
+def require_resumable(folder: Path) -> None:
+    """Raises UserError unless the folder holds a run with a config."""
+    if (folder / SAVED).is_file():
+        return
+    if folder.exists():
+        raise UserError(f"resume is {folder}, which holds no run: {folder / SAVED} is missing.")
+    siblings = [str(path) for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
+    raise UserError(f"resume is {folder}, which does not exist.{did_you_mean(str(folder), siblings)}")
+
+
+def find_generator(run: str) -> Path:
+    """The generator.safetensors of a run's folder, or the file itself. Raises UserError if there is none."""
+    path = Path(run)
+    if not path.exists():
+        siblings = [str(sibling) for sibling in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise UserError(f"run is {run}, which does not exist.{did_you_mean(str(path), siblings)}")
+    file = path / GENERATOR if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"run is {run}, which holds no {GENERATOR}; it may have stopped before its first checkpoint.")
+    return file
+
+
+def find_resumable(config: DictConfig, root: str) -> Path | None:
+    """The newest run below `root` with the same config, circumstances apart, that has a checkpoint."""
+    wanted = essence(config)
+    runs = [saved.parent.parent for saved in Path(root).glob(f"**/{SAVED}")]
+    runs = [run for run in runs if (run / LAST).is_file()]
+    for run in sorted(runs, key=lambda run: (run / LAST).stat().st_mtime, reverse=True):
+        saved = OmegaConf.load(run / SAVED)
+        assert isinstance(saved, DictConfig)
+        if essence(saved) == wanted:
+            return run
+    return None
+
+
+def essence(config: DictConfig) -> dict[str, Any]:
+    """What makes a run the run it is, as plain containers."""
+    kept = {key: value for key, value in plain(config).items() if key in (*GROUPS, "seed")}
+    kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key not in ("root", "source")}
+    return kept

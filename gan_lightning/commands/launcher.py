@@ -1,0 +1,185 @@
+"""A sweep's launcher: every job in a process of its own, so that none can take another with it.
+
+A process a job also means that a job's distributed ranks are started like a single run's, that memory is given back
+between jobs, and that this parent never imports torch.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
+from hydra.errors import CompactHydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, open_dict
+from rich.console import Console
+from rich.table import Table
+
+from gan_lightning.run_folder import RESULTS
+
+POLL_SECONDS = 0.2
+LAST_LINES = 15
+CONSOLE = "console.log"
+
+
+class SweepFailed(CompactHydraException):
+    """Some jobs of a sweep failed; Hydra prints the message alone and exits with status 1."""
+
+
+class Terminated(BaseException):
+    """SIGTERM has come to the sweep."""
+
+
+def raise_terminated(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+@dataclass
+class Job:
+    """One job: its overrides, its folder and, once started, its process."""
+
+    number: int
+    overrides: list[str]
+    folder: Path
+    accelerator: str
+    name: str = ""
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def status(self) -> str:
+        if self.process is None:
+            return "not started"
+        code = self.process.returncode
+        return {0: "finished", 2: "refused", 130: "stopped", 143: "stopped"}.get(code, f"failed ({code})")
+
+
+class ProcessLauncher(Launcher):
+    """Runs `jobs` jobs at a time; None means one a core on a machine that has no GPU to share, otherwise one."""
+
+    def __init__(self, jobs: int | None = None) -> None:
+        self.jobs = jobs
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        setup_globals()
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        jobs = [self.prepare(list(overrides), initial_job_idx + k) for k, overrides in enumerate(job_overrides)]
+        at_once = min(len(jobs), self.jobs or default_jobs(jobs))
+        shared = name_jobs(jobs)
+        console.print(f"{len(jobs)} jobs, {at_once} at a time, in {self.config.hydra.sweep.dir}")
+        waiting, running = list(jobs), list[Job]()
+        stopped_by = 0
+        previous = signal.signal(signal.SIGTERM, raise_terminated)
+        try:
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    running.append(self.start(waiting.pop(0), at_once, console))
+                time.sleep(POLL_SECONDS)
+                for job in [job for job in running if job.process and job.process.poll() is not None]:
+                    running.remove(job)
+                    report(job, at_once > 1, console)
+        except KeyboardInterrupt:
+            stopped_by = signal.SIGINT  # a terminal sends it to the jobs as well
+        except Terminated:
+            stopped_by = signal.SIGTERM
+        finally:
+            signal.signal(signal.SIGTERM, previous)
+        for job in running:  # they save before they end
+            assert job.process is not None
+            if stopped_by == signal.SIGTERM:
+                job.process.terminate()
+            job.process.wait()
+            report(job, at_once > 1, console)
+        Console().print(table(jobs, shared))
+        if stopped_by:
+            sys.exit(128 + stopped_by)
+        return [self.job_return(job) for job in jobs]
+
+    def prepare(self, overrides: list[str], number: int) -> Job:
+        """Composes a job's config, for its folder."""
+        config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        with open_dict(config):
+            config.hydra.job.id, config.hydra.job.num = str(number), number
+        folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
+        return Job(number, list(filter_overrides(overrides)), folder, str(config.trainer.accelerator))
+
+    def start(self, job: Job, at_once: int, console: Console) -> Job:
+        """Starts a job's process; with several at a time its output goes to a file in its folder."""
+        from gan_lightning.commands.train import quoted
+
+        console.print(f"#{job.number} {job.name}")
+        config_dir = get_args_parser().parse_intermixed_args().config_dir
+        command = [sys.executable, "-m", "gan_lightning", "train", *job.overrides]
+        command += ["hydra.mode=RUN", f"hydra.run.dir={quoted(job.folder)}"]
+        command += ["--config-dir", config_dir] if config_dir else []
+        environment = dict(os.environ)
+        if at_once > 1:
+            # Threads of simultaneous jobs would fight for the cores.
+            environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
+            job.folder.mkdir(parents=True, exist_ok=True)
+            with (job.folder / CONSOLE).open("wb") as output:
+                job.process = subprocess.Popen(
+                    command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
+                )
+        else:
+            job.process = subprocess.Popen(command, env=environment)
+        job.started = time.monotonic()
+        return job
+
+    def job_return(self, job: Job) -> JobReturn:
+        result = JobReturn(overrides=job.overrides, working_dir=str(job.folder))
+        if job.status == "finished":
+            result.status, result.return_value = JobStatus.COMPLETED, None
+        else:
+            result.status = JobStatus.FAILED
+            result.return_value = SweepFailed(f"Job #{job.number} ({job.name}) {job.status}; see {job.folder}.")
+        return result
+
+
+def default_jobs(jobs: Sequence[Job]) -> int:
+    """One job a core where nothing but the CPU computes; one where jobs would share a GPU."""
+    has_gpu = Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists() or sys.platform == "darwin"
+    on_cpu = all(job.accelerator == "cpu" or (job.accelerator == "auto" and not has_gpu) for job in jobs)
+    return (os.cpu_count() or 1) if on_cpu else 1
+
+
+def name_jobs(jobs: Sequence[Job]) -> str:
+    """Names each job by the overrides in which they differ; returns the ones that all have."""
+    shared = set(jobs[0].overrides).intersection(*(job.overrides for job in jobs)) if len(jobs) > 1 else set[str]()
+    for job in jobs:
+        job.name = " ".join(text for text in job.overrides if text not in shared) or "defaults"
+    return " ".join(text for text in jobs[0].overrides if text in shared)
+
+
+def report(job: Job, captured: bool, console: Console) -> None:
+    """One line when a job has ended, and the last lines of its output when it failed unseen."""
+    job.seconds = time.monotonic() - job.started
+    console.print(f"#{job.number} {job.name}: {job.status} after {job.seconds:.0f} s")
+    if captured and job.status not in ("finished", "stopped"):
+        lines = (job.folder / CONSOLE).read_text(errors="replace").splitlines()[-LAST_LINES:]
+        console.print("\n".join(f"    {line}" for line in lines), markup=False)
+
+
+def table(jobs: Sequence[Job], shared: str) -> Table:
+    """One row a job, from what its folder says."""
+    result = Table("job", "status", "iterations", "seconds", "loss D", "loss G", title=f"Sweep {shared}".strip())
+    for job in jobs:
+        path = job.folder / RESULTS
+        results = json.loads(path.read_text()) if path.is_file() else {}
+        metrics = results.get("metrics", {})
+        losses = [f"{metrics[n]:.3f}" if n in metrics else "-" for n in ("loss/discriminator", "loss/generator")]
+        result.add_row(job.name, job.status, str(results.get("iteration", "-")), f"{job.seconds:.0f}", *losses)
+    return result

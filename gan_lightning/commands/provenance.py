@@ -1,0 +1,67 @@
+"""Where a run's numbers come from: versions, machine, commit and hyper-parameters."""
+
+import platform
+import subprocess
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gan_lightning import __version__
+
+PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf")
+
+
+def provenance() -> dict[str, Any]:
+    """The software and the machine, for results.json."""
+    versions = {"gan_lightning": __version__, "python": platform.python_version()}
+    versions |= {name: version(name) for name in PACKAGES}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {"versions": versions, "git": commit(), "device": device}
+
+
+@cache
+def commit() -> str | None:
+    """The commit of the checkout that this package runs from, with "-dirty" if it was changed; None outside one."""
+    package = Path(__file__).resolve().parents[1]
+    # An installed package may lie below some other project's checkout, whose commit says nothing here.
+    if not (package.parent / ".git").exists():
+        return None
+    git = ["git", "-C", str(package.parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{head}-dirty" if changed.strip() else head
+
+
+def hyperparameters(config: dict[str, Any], overrides: Sequence[str]) -> dict[str, str | float]:
+    """What TensorBoard's HParams page compares runs by: numbers as numbers, and the same keys in every run.
+
+    TensorBoard takes the columns from the first run alone, so that a key that only some runs had would be lost.
+    """
+    loss, optimizer = config["loss"], config["loss"]["optimizer"]
+    regularizers = config["regularizer"]
+    return {
+        "loss": loss["name"],
+        "regularizer": "+".join(regularizers) or "-",
+        "regularizer_weight": "+".join(str(r.get("weight", r.get("bound", "-"))) for r in regularizers.values()) or "-",
+        "network": config["network"]["name"],
+        "dataset": config["dataset"]["name"],
+        "seed": config["seed"],
+        "n_critic": loss["n_critic"],
+        "generator_optimizer": optimizer["generator"]["_target_"].rpartition(".")[2],
+        "generator_lr": optimizer["generator"]["lr"],
+        "discriminator_optimizer": optimizer["discriminator"]["_target_"].rpartition(".")[2],
+        "discriminator_lr": optimizer["discriminator"]["lr"],
+        "latent_dim": config["network"]["latent_dim"],
+        "batch_size": config["dataset"]["batch_size"],
+        "ema_decay": config["ema"]["decay"],
+        "max_steps": config["trainer"]["max_steps"],
+        "precision": str(config["trainer"]["precision"]),
+        "overrides": " ".join(overrides) or "-",
+    }

@@ -1,0 +1,66 @@
+"""`sample`: images from a run's generator. Needs neither the data set nor anything pickled.
+
+python -m gan_lightning sample run=DIR n=64 seed=0 out=grid.png
+python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' steps=10 out=walk.png
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gan_lightning.commands.folders import find_generator
+from gan_lightning.config.compose import CONF, Sources, compose, plain
+from gan_lightning.errors import UserError
+from gan_lightning.types import NonNegativeInt, PositiveInt
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The keys of conf/sample.yaml."""
+
+    run: str
+    n: PositiveInt
+    seed: NonNegativeInt
+    out: str
+    interpolate: list[int] | None
+    steps: PositiveInt
+    weights: Literal["ema", "raw"]
+    device: Literal["cpu", "cuda", "mps"]
+
+
+def main(arguments: list[str]) -> int:
+    """Draws what the arguments say and tells where it is."""
+    if {"-h", "--help"} & set(arguments):
+        print((CONF / "sample.yaml").read_text(), end="")
+        return 0
+    config = compose(Sources("sample"), arguments, f"{__name__}.{Sampling.__name__}")
+    values = plain(config)
+    print(draw(Sampling(**{key: values[key] for key in Sampling.__dataclass_fields__})))
+    return 0
+
+
+def draw(sampling: Sampling) -> Path:
+    """Writes the images and returns their file or folder."""
+    out = Path(sampling.out)
+    find_generator(sampling.run)  # before torch, whose import takes seconds, is imported
+    if sampling.interpolate is not None and len(sampling.interpolate) < 2:
+        raise UserError(f"interpolate is {sampling.interpolate}, but a walk needs at least two seeds.")
+
+    from gan_lightning.api import load_generator
+    from gan_lightning.pictures import grid, save_png, save_pngs
+
+    generator = load_generator(sampling.run, sampling.weights, sampling.device)
+    columns = None
+    if sampling.interpolate is None:
+        images = generator.sample(sampling.n, sampling.seed)
+    else:
+        images, columns = generator.interpolate(sampling.interpolate, sampling.steps), sampling.steps
+    try:
+        if out.suffix.lower() == ".png":
+            out.parent.mkdir(parents=True, exist_ok=True)
+            save_png(grid(images, columns), out)
+        else:
+            save_pngs(images, out)
+    except OSError as error:
+        raise UserError(f"out is {out}, which can't be written ({error.strerror}).") from error
+    return out

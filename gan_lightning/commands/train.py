@@ -1,0 +1,178 @@
+"""`train`, the default command: from the command line to a run, by way of Hydra. Imports torch only to train.
+
+python -m gan_lightning loss=wgan_gp trainer.accelerator=gpu
+python -m gan_lightning -m loss=vanilla,wgan_gp seed=1,2
+python -m gan_lightning resume=outputs/2026-01-31/12-00-00_wgan_gp_digits_s0 trainer.max_steps=20000
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from gan_lightning.commands.folders import find_resumable, refuse_used, require_resumable, reserve
+from gan_lightning.commands.launcher import ProcessLauncher
+from gan_lightning.config.check import ALLOWED
+from gan_lightning.config.compose import CONF, Sources, compose, parse
+from gan_lightning.errors import UserError
+from gan_lightning.types import NonNegativeInt
+
+STOPPED = {"SIGINT": 130, "SIGTERM": 143}
+# What may differ when a run goes on; everything else would make it another run.
+RESUMABLE = ("trainer", "checkpoint", "samples", "dataset.root", "dataset.memory_gib", "hydra")
+
+# The saved config has no hydra node; this is what conf/train.yaml says there.
+RESUMED_HYDRA = ("hydra.job.name=train", "hydra.job_logging.handlers.console.level=WARNING")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The keys of conf/train.yaml: a composed config has these and no others."""
+
+    seed: NonNegativeInt
+    resume: str | None
+    dataset: dict[str, Any]
+    network: dict[str, Any]
+    loss: dict[str, Any]
+    regularizer: dict[str, Any]
+    trainer: dict[str, Any]
+    ema: dict[str, Any]
+    checkpoint: dict[str, Any]
+    samples: dict[str, Any]
+    model: dict[str, Any]
+    data: dict[str, Any]
+
+
+SCHEMA = f"{__name__}.{Experiment.__name__}"
+
+
+def main(arguments: list[str]) -> int:
+    """Checks the command line, then lets Hydra run it: once, or once a job of a sweep. Returns the exit status."""
+    flags = get_args_parser().parse_intermixed_args(arguments)
+    options = list(arguments)
+    for text in flags.overrides:
+        options.remove(text)
+    sources = sources_of(flags)
+    overrides = list(flags.overrides)
+    if not (flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
+        sources, overrides = plan(sources, overrides, flags.multirun)
+    Plugins.instance().register(ProcessLauncher)
+    program, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
+    try:
+        hydra.main(config_path=str(sources.folder), config_name=sources.name, execution_whitelist=ALLOWED)(task)()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.argv = program
+    return 0
+
+
+def sources_of(flags: Namespace) -> Sources:
+    """Where Hydra's flags say that configs are."""
+    folder = Path(flags.config_path).absolute() if flags.config_path else CONF
+    extra = (Path(flags.config_dir).absolute(),) if flags.config_dir else ()
+    for path in (folder, *extra):
+        if not path.is_dir():
+            raise UserError(f"There is no folder of configs {path}.")
+    return Sources(flags.config_name or "train", folder, extra)
+
+
+def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Sources, list[str]]:
+    """Checks the overrides and fixes the folder: what Hydra is to compose. Raises UserError for a mistake."""
+    with sources.open() as loader:
+        parsed = parse(overrides, loader)
+    resumed = [override for override in parsed if override.key_or_group == "resume"]
+    single = [o.input_line or "" for o in parsed if not o.is_sweep_override() and o not in resumed]
+    config = compose(sources, single, SCHEMA)
+    is_sweep = multirun or config.hydra.mode == RunMode.MULTIRUN
+    if is_sweep and resumed:
+        raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
+    if is_sweep:
+        check_jobs(sources, parsed)
+        return sources, [*overrides, f"hydra.sweep.dir={quoted(reserve(config.hydra.sweep.dir))}"]
+    if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
+        raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")
+    if resumed and resumed[-1].value() is not None:
+        return resume(sources, config, str(resumed[-1].value()), single)
+    if any(o.key_or_group == "hydra.run.dir" for o in parsed):
+        refuse_used(Path(config.hydra.run.dir))
+        return sources, single
+    return sources, [*single, f"hydra.run.dir={quoted(reserve(config.hydra.run.dir))}"]
+
+
+def check_jobs(sources: Sources, overrides: Sequence[Override]) -> None:
+    """Composes as many jobs of a sweep as it takes to see every override once."""
+    try:
+        batches = BasicSweeper.split_arguments(list(overrides), None)
+    except HydraException:
+        return  # a search space rather than a list; its jobs are checked as they come
+    seen: set[str] = set()
+    for job in (job for batch in batches for job in batch):
+        if not seen.issuperset(job):
+            compose(sources, job, SCHEMA)
+            seen.update(job)
+
+
+def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str]) -> tuple[Sources, list[str]]:
+    """Plans to go on in a run's folder, with the config saved there; `auto` without such a run plans a new one."""
+    if which == "auto":
+        found = find_resumable(config, Path(config.hydra.run.dir).parts[0])
+        if found is None:
+            return sources, [*overrides, f"hydra.run.dir={quoted(reserve(config.hydra.run.dir))}"]
+        # What the run was started with is in its folder already.
+        overrides = [text for text in overrides if may_change(text)]
+        folder = found
+    else:
+        folder = Path(which)
+        require_resumable(folder)
+        for text in overrides:
+            if not may_change(text):
+                raise UserError(
+                    f"{text} can't be changed when {which} is resumed: it would be another run. A resumed run takes"
+                    f" overrides of {', '.join(RESUMABLE[:-1])}; leave out resume to start a new one."
+                )
+    saved = Sources("config", (folder / ".hydra").absolute(), sources.extra)
+    compose(saved, overrides, SCHEMA)
+    place = [f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", *RESUMED_HYDRA]
+    return saved, [*overrides, *place]
+
+
+def may_change(override: str) -> bool:
+    """Whether an override is of a key that a resumed run may change."""
+    key = parse([override])[0].key_or_group
+    return any(key == root or key.startswith(f"{root}.") for root in RESUMABLE)
+
+
+def quoted(path: Path) -> str:
+    """A path as a value that Hydra's override grammar reads as it is."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def task(config: DictConfig) -> None:
+    """One run, inside Hydra: in this process, in the folder that Hydra has made."""
+    from gan_lightning.commands.experiment import run_experiment
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    try:
+        run = run_experiment(config, folder, HydraConfig.get().overrides.task)
+    except UserError as error:
+        if is_sweep:
+            raise  # the launcher tells which job it was, and goes on with the others
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    if run.status in STOPPED and not is_sweep:
+        sys.exit(STOPPED[run.status])

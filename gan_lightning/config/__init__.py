@@ -1,0 +1,1 @@
+"""The configuration: what it may contain, checked against the constructors it names."""

@@ -1,0 +1,150 @@
+"""Annotations as far as a config can break them: numbers and ranges, text, choices, lists, mappings. Only read."""
+
+import ast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from gan_lightning.config.signature import UnreadableError, find, last_name
+from gan_lightning.types import Range
+
+ALIASES_OF = "gan_lightning"  # the package whose names for annotations are looked up
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What an annotation without unions asks of a value. A union is a tuple of these, one of which must be met."""
+
+    words: str
+    fits: Callable[[Any], bool]  # the type alone: neither its range nor its items
+    bounds: Range | None = None
+    choices: tuple[Any, ...] = ()
+    items: "tuple[Alternatives, ...]" = ()  # of a list, in turn; a single one stands for all
+
+    def item(self, index: int) -> "Alternatives":
+        return self.items[index % len(self.items)]
+
+
+Alternatives = tuple[Expectation, ...]
+
+
+def is_target(value: Any) -> bool:
+    return isinstance(value, DictConfig) and "_target_" in value
+
+
+ANYTHING = Expectation("anything", lambda _: True)
+NOTHING = Expectation("null", lambda value: value is None)
+LIST = Expectation("a list", lambda value: isinstance(value, ListConfig) or is_target(value))
+MAPPING = Expectation("a mapping", lambda value: isinstance(value, DictConfig))
+INTEGER = Expectation("a whole number", lambda value: type(value) is int)
+NUMBER = Expectation("a number", lambda value: type(value) in (int, float))
+NAMED = {
+    "int": INTEGER,
+    "float": NUMBER,
+    "bool": Expectation("true or false", lambda value: type(value) is bool),
+    # Whoever leaves out the quotes of text like 123 means text.
+    "str": Expectation("text", lambda value: type(value) in (str, int, float)),
+    # Otherwise the `float | Tensor` of optimizers would accept anything.
+    "Tensor": Expectation("a tensor", is_target),
+    **dict.fromkeys(("list", "List", "Sequence", "tuple", "Tuple"), LIST),
+    **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping"), MAPPING),
+}
+
+
+@cache
+def alternatives_of(annotation: str, module: str) -> Alternatives:
+    """What an annotation, as it stands in `module`, accepts. One that can't be read accepts anything."""
+    try:
+        return _alternatives(ast.parse(annotation, mode="eval").body, module)
+    except (SyntaxError, ValueError, RecursionError):  # no expression, no plain constant, an alias made of itself
+        return (ANYTHING,)
+
+
+def _alternatives(node: ast.expr, module: str) -> Alternatives:
+    """Reads an annotation as it stands in `module`."""
+    match node:
+        case ast.Constant(value=None):
+            return (NOTHING,)
+        case ast.Constant(value=str(text)):
+            return alternatives_of(text, module)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _alternatives(left, module) + _alternatives(right, module)
+        case ast.Subscript(value=value, slice=index):
+            arguments = index.elts if isinstance(index, ast.Tuple) else [index]
+            return _generic(last_name(value), arguments, module)
+        case ast.Name() | ast.Attribute():
+            named = NAMED.get(last_name(node))
+            return (named,) if named else _alias(node, module)
+    return (ANYTHING,)
+
+
+def _alias(node: ast.expr, module: str) -> Alternatives:
+    """A name that this package gives to an annotation, such as PositiveInt."""
+    if module.partition(".")[0] == ALIASES_OF:
+        try:
+            definition = find(f"{module}.{ast.unparse(node)}")
+        except (LookupError, UnreadableError):
+            return (ANYTHING,)
+        if isinstance(definition.node, ast.expr) and definition.module.partition(".")[0] == ALIASES_OF:
+            return _alternatives(definition.node, definition.module)
+    return (ANYTHING,)
+
+
+def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:
+    if name == "Literal":
+        return (_literal(arguments),)
+    if NAMED.get(name) is MAPPING:
+        return (MAPPING,)
+    if NAMED.get(name) is LIST:
+        return (_list(name, arguments, module),)
+    if name == "Annotated":
+        calls = [argument for argument in arguments if isinstance(argument, ast.Call)]
+        bounds = next((_range(call) for call in calls if last_name(call.func) == "Range"), None)
+        plain = _alternatives(arguments[0], module)
+        return tuple(replace(inner, bounds=bounds) if inner in (INTEGER, NUMBER) else inner for inner in plain)
+    if name in ("Optional", "Union"):
+        either = tuple(inner for argument in arguments for inner in _alternatives(argument, module))
+        return (*either, NOTHING) if name == "Optional" else either
+    return (ANYTHING,)
+
+
+def _literal(arguments: list[ast.expr]) -> Expectation:
+    choices = tuple(ast.literal_eval(argument) for argument in arguments)
+    typed = [(type(choice), choice) for choice in choices]  # since True == 1
+    return Expectation(either(map(show, choices)), lambda value: (type(value), value) in typed, choices=choices)
+
+
+def _list(name: str, arguments: list[ast.expr], module: str) -> Expectation:
+    variadic = name not in ("tuple", "Tuple") or ast.unparse(arguments[-1]) == "..."
+    arguments = arguments[:1] if variadic else arguments
+    items = tuple(_alternatives(argument, module) for argument in arguments)
+    if variadic:
+        return replace(LIST, items=items)
+    length = len(items)
+    return Expectation(
+        f"a list of {length} items",
+        lambda value: is_target(value) or (isinstance(value, ListConfig) and len(value) == length),
+        items=items,
+    )
+
+
+def _range(call: ast.Call) -> Range:
+    positional = [ast.literal_eval(argument) for argument in call.args]
+    return Range(*positional, **{word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg})
+
+
+def either(words: Iterable[str]) -> str:
+    """Words as a list for people: a, b or c."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def show(value: Any) -> str:
+    """A value as one types it, shortened."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    text = repr(OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

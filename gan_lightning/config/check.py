@@ -1,0 +1,149 @@
+"""A constructor's signature is its schema: a config is checked against the signatures it names before it is built.
+
+Neither torch nor lightning is imported for that. Annotations are read as far as a config can break them (numbers and
+their ranges, true and false, text, choices, lists, mappings); any other type accepts anything.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
+
+from gan_lightning.config.annotations import Alternatives, Expectation, alternatives_of, either, show
+from gan_lightning.config.signature import static_signature
+from gan_lightning.config.suggest import did_you_mean
+from gan_lightning.errors import UserError
+
+# What a `_target_` may be; Hydra's instantiate runs with the same list.
+ALLOWED = (
+    "gan_lightning.*",
+    "torch.nn.*",
+    "torch.optim.*",
+    "torchvision.*",
+    "torchmetrics.*",
+    "pytorch_lightning.*",
+)
+SPECIAL = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")  # Hydra's own keys, no arguments
+MOST_LISTED = 12  # known keys in a message
+
+
+def check(cfg: DictConfig, target: str, key: str = "") -> None:
+    """Raises UserError for the first mistake in `cfg`, the arguments of `target`, or in a node with a `_target_` below.
+
+    `key` is the dotted key of `cfg` itself. Interpolations are resolved; a mistake is reported at the key they lead to.
+    """
+    short = target.rpartition(".")[2]
+    try:
+        signature = static_signature(target)
+    except LookupError as error:
+        raise UserError(f"{_join(key, '_target_')} is {target!r}, but {error}") from error
+    parameters = {parameter.name: parameter for parameter in signature.parameters}
+    for name in map(str, cfg):
+        if name not in parameters and name not in SPECIAL and not signature.accepts_any_keyword:
+            raise _unknown_key(cfg, name, key, short, list(parameters))
+    for entry in _entries(cfg, key):
+        _check_node(entry.value, entry.origin)
+        parameter = parameters.get(entry.name)
+        if parameter is not None and parameter.annotation is not None:
+            alternatives = alternatives_of(parameter.annotation, parameter.module)
+            if not _accepted(entry.value, alternatives):
+                _refuse(entry, alternatives, short)
+    for parameter in signature.parameters[len(cfg.get("_args_") or ()) :]:
+        if parameter.required and parameter.name not in cfg and not cfg.get("_partial_"):
+            raise UserError(f"{_join(key, parameter.name)} needs a value: {short} can't do without it.")
+
+
+def _check_node(node: Any, key: str) -> None:
+    if isinstance(node, DictConfig) and "_target_" in node:
+        target, own_key = node["_target_"], _join(key, "_target_")
+        if not isinstance(target, str):
+            raise UserError(f"{own_key} is {show(target)}, but it must be the dotted path of a class or a function.")
+        if not any(target.startswith(pattern.removesuffix("*")) for pattern in ALLOWED):
+            packages = either([pattern.removesuffix(".*") for pattern in ALLOWED])
+            raise UserError(f"{own_key} is {target!r}, but it must lie in {packages}.")
+        check(node, target, key)
+    elif isinstance(node, DictConfig | ListConfig):
+        for entry in _entries(node, key):
+            _check_node(entry.value, entry.origin)
+
+
+def _unknown_key(cfg: DictConfig, name: str, key: str, short: str, known: list[str]) -> UserError:
+    raw: Any = OmegaConf.to_container(cfg, resolve=False)
+    listed = f" Known keys: {', '.join(known)}." if 0 < len(known) <= MOST_LISTED else ""
+    hint = did_you_mean(_join(key, name), [_join(key, other) for other in known])
+    here = _join(key, name)
+    return UserError(f"{here} is not a key of {short} (it is set to {show(raw[name])}).{listed}{hint}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A resolved value of a node; `origin` is the key it was written at, another one than `key` if interpolated."""
+
+    name: str
+    key: str
+    origin: str
+    value: Any
+
+
+def _entries(node: DictConfig | ListConfig, key: str) -> Iterator[Entry]:
+    names: Iterable[Any] = list(node.keys()) if isinstance(node, DictConfig) else range(len(node))
+    for name in names:
+        own_key = _join(key, name)
+        try:
+            yield Entry(str(name), own_key, _origin(node, name, own_key), node[name])
+        except MissingMandatoryValue as error:
+            raise UserError(f"{own_key} needs a value.") from error
+        except InterpolationToMissingValueError as error:
+            missing = str(error).splitlines()[0].rpartition(": ")[2]
+            raise UserError(f"{missing} needs a value ({own_key} is taken from it).") from error
+        except OmegaConfBaseException as error:
+            raw: Any = OmegaConf.to_container(node, resolve=False)
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise UserError(f"{own_key} is {raw[name]!r}, which can't be resolved: {reason}.") from error
+
+
+def _origin(node: DictConfig | ListConfig, name: Any, key: str) -> str:
+    """`key`, or the key at the end of a chain of plain interpolations `${a.b}`."""
+    if not OmegaConf.is_interpolation(node, name):
+        return key
+    child: Any = node._get_node(name)
+    end = child._dereference_node()._get_full_key(None)
+    return key if end == child._get_full_key(None) else str(end)
+
+
+def _join(key: str, name: Any) -> str:
+    if isinstance(name, int):
+        return f"{key}[{name}]"
+    return f"{key}.{name}" if key else str(name)
+
+
+def _accepted(value: Any, alternatives: Alternatives) -> bool:
+    return any(
+        expected.fits(value)
+        and (expected.bounds is None or value in expected.bounds)
+        and (not isinstance(value, ListConfig) or not expected.items or _first_bad_item(value, expected) is None)
+        for expected in alternatives
+    )
+
+
+def _first_bad_item(values: ListConfig, expected: Expectation) -> int | None:
+    return next((i for i, value in enumerate(values) if not _accepted(value, expected.item(i))), None)
+
+
+def _refuse(entry: Entry, alternatives: Alternatives, short: str) -> NoReturn:
+    """Says what is wrong with a value, as closely as an alternative of the right type lets one: its range, an item."""
+    near = next((expected for expected in alternatives if expected.fits(entry.value)), None)
+    if near is not None and near.items:
+        bad = _first_bad_item(entry.value, near)
+        assert bad is not None
+        _refuse(list(_entries(entry.value, entry.origin))[bad], near.item(bad), short)
+    if near is not None:
+        expected, hint = f"it must be {near.bounds}", ""
+    else:
+        words = either(dict.fromkeys(alternative.words for alternative in alternatives))
+        choices = [choice for one in alternatives for choice in one.choices if isinstance(choice, str)]
+        expected, hint = f"{short} expects {words} there", did_you_mean(str(entry.value), choices)
+    taken = "" if entry.origin == entry.key else f" ({entry.key} is taken from it)"
+    raise UserError(f"{entry.origin} is {show(entry.value)}, but {expected}{taken}.{hint}")

@@ -1,0 +1,162 @@
+"""Composing a config from conf/ and the user's overrides, with mistakes answered in one paragraph. Imports no torch."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gan_lightning.config.check import check
+from gan_lightning.config.resolvers import register_resolvers
+from gan_lightning.config.suggest import did_you_mean
+from gan_lightning.errors import UserError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+# In an installed package conf/ lies inside it, in a checkout beside it.
+CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir() or path.parent != _PACKAGE)
+
+REFUSED = {
+    "trainer.gradient_clip_val": "Lightning can't clip gradients when two optimizers take turns",
+    "trainer.accumulate_grad_batches": "Lightning can't accumulate gradients when two optimizers take turns;"
+    " use a larger dataset.batch_size",
+}
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where configs are found: the primary one's name and folder, and folders searched besides (--config-dir)."""
+
+    name: str
+    folder: Path = CONF
+    extra: tuple[Path, ...] = ()
+
+    @contextmanager
+    def open(self) -> Iterator[ConfigLoader]:
+        """Hydra, initialised to search them."""
+        register_resolvers()
+        with initialize_config_dir(str(self.folder)):
+            loader = GlobalHydra.instance().config_loader()
+            search_path = loader.get_search_path()
+            for folder in self.extra:
+                search_path.prepend("command-line", f"file://{folder}")
+            if self.folder != CONF:
+                search_path.append("gan_lightning", f"file://{CONF}")
+            yield loader
+
+
+def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConfig:
+    """The config of one job, its node `hydra` included, checked against the signature of `schema`.
+
+    Raises UserError for an unknown option or key, a wrong type or value, or an override that can't be read.
+    """
+    with sources.open() as loader:
+        parsed = parse(overrides, loader)
+        for override in parsed:
+            refuse_unknown_addition(sources, override, parsed)
+        try:
+            config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error, sources, parsed, loader) from error
+    user_config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    check(user_config, schema)
+    return config
+
+
+def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """The overrides, parsed one by one so that a mistake names its own."""
+    parser = OverridesParser.create(config_loader=loader)
+    parsed = []
+    for text in overrides:
+        try:
+            parsed += parser.parse_overrides([text])
+        except HydraException as error:
+            raise UserError(
+                f"{text!r} can't be read: an override is written KEY=VALUE ({first_line(error)})."
+            ) from error
+    return parsed
+
+
+def explain(error: Exception, sources: Sources, overrides: Sequence[Override], loader: ConfigLoader) -> UserError:
+    """What was wrong with the overrides that Hydra could not compose."""
+    groups = {group for group in loader.list_groups("") if group != "hydra"}
+    choices = []
+    for override in overrides:
+        key = override.key_or_group
+        if loader.get_group_options(key) and not override.is_delete():
+            options = loader.get_group_options(key, ObjectType.CONFIG)
+            chosen = override.value()
+            for value in chosen if isinstance(chosen, list) else [chosen]:
+                if isinstance(value, str) and value not in options and value != "null":
+                    return UserError(
+                        f"{key}={value}: there is no such {key}. There are {', '.join(options)}."
+                        f"{did_you_mean(value, options)}"
+                    )
+            choices.append(override.input_line or "")
+    try:
+        config = hydra_compose(sources.name, choices, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException):
+        config = None
+    for override in overrides:
+        key = override.key_or_group
+        if key in REFUSED:
+            return UserError(f"{key} can't be set: {REFUSED[key]}.")
+        known = keys(config, of_hydra=key.startswith("hydra.")) if config is not None else []
+        if known and not (key in known or key in groups or "/" in key or override.is_add()):
+            return UserError(f"There is no key {key}.{did_you_mean(key, [*known, *groups])}")
+    return UserError(f"The configuration can't be composed: {first_line(error)}.")
+
+
+def refuse_unknown_addition(sources: Sources, override: Override, overrides: Sequence[Override]) -> None:
+    """Hydra's +key=value adds keys; one that nothing would read is a mistake, unless a constructor can take it."""
+    key = override.key_or_group
+    if not override.is_add() or key.startswith("hydra"):
+        return
+    others = [other.input_line or "" for other in overrides if not other.is_add()]
+    try:
+        config = hydra_compose(sources.name, others, return_hydra_config=True)
+    except (HydraException, OmegaConfBaseException):
+        return  # whatever is wrong there is said by the caller
+    parent = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else config
+    known = keys(config)
+    is_group = key in GlobalHydra.instance().config_loader().list_groups("")
+    if key not in known and not is_group and not (isinstance(parent, DictConfig) and "_target_" in parent):
+        raise UserError(f"+{key}: nothing reads a key {key}.{did_you_mean(key, known)}")
+
+
+def keys(config: DictConfig, of_hydra: bool = False) -> list[str]:
+    """All dotted keys of a config, inner nodes included: the user's, or Hydra's own. Resolves no interpolation."""
+    found: list[str] = []
+
+    def walk(node: Any, prefix: str) -> None:
+        if isinstance(node, Mapping):
+            for name, value in node.items():
+                found.append(f"{prefix}{name}")
+                walk(value, f"{prefix}{name}.")
+
+    unresolved = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(unresolved, dict)
+    walk({name: node for name, node in unresolved.items() if (name == "hydra") == of_hydra}, "")
+    return [key for key in found if key.rpartition(".")[2] not in ("_target_", "_partial_")]
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """A config as plain containers, every interpolation resolved."""
+    container = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without its full stop."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -1,0 +1,114 @@
+"""What a run leaves behind to go on from and to sample from; replaced atomically, so that a crash spoils neither."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning.callbacks import Checkpoint
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from gan_lightning import __version__
+from gan_lightning.errors import UserError
+from gan_lightning.run_folder import GENERATOR, LAST
+from gan_lightning.training.gan import GAN
+from gan_lightning.types import PositiveInt
+
+FORMAT = "gan_lightning.generator/1"
+
+
+class RunCheckpoint(Checkpoint):
+    """Writes checkpoints/last.ckpt and generator.safetensors every `every` iterations and at the end or a stop.
+
+    With `keep_every`, checkpoints/iteration=NNNNNNNN.ckpt stay beside it. A checkpoint holds both networks, the
+    average, both optimizers, the loops' counters and the resolved config, in plain containers: it loads with
+    weights_only=True.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        every: PositiveInt = 1000,
+        keep_every: PositiveInt | None = None,
+    ) -> None:
+        self.folder = folder
+        self.config = config
+        self.every = every
+        self.keep_every = keep_every
+
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        checkpoint["config"] = self.config
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # Lightning runs checkpoint callbacks after all others, so a stop that one of them asked for is known here.
+        # Saved after the last batch instead, a run could not be prolonged: Lightning would hold its epoch for finished.
+        iteration = trainer.global_step
+        kept = self.keep_every is not None and iteration % self.keep_every == 0
+        if kept or iteration % self.every == 0 or iteration == trainer.max_steps or trainer.should_stop:
+            self.save(trainer, pl_module, kept)
+
+    def save(self, trainer: Trainer, model: LightningModule, kept: bool) -> None:
+        """Saves now, on all ranks together."""
+        assert isinstance(model, GAN)
+        last = self.folder / LAST
+        temporary = last.with_suffix(".tmp")
+        trainer.save_checkpoint(temporary)
+        if not trainer.is_global_zero:
+            return
+        if kept:
+            named = last.with_name(f"iteration={trainer.global_step:08d}.ckpt")
+            named.unlink(missing_ok=True)
+            os.link(temporary, named)
+        os.replace(temporary, last)
+        save_generator(
+            model.ema_generator, self.config["network"]["generator"], self.folder / GENERATOR, trainer.global_step
+        )
+
+
+def save_generator(generator: nn.Module, config: dict[str, Any], path: Path, iteration: int) -> None:
+    """Writes a generator's weights with the config that rebuilds it in the file's metadata."""
+    metadata = {
+        "format": FORMAT,
+        "version": __version__,
+        "generator": json.dumps(config),
+        "weights": "ema",
+        "iteration": str(iteration),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    temporary = path.with_suffix(".tmp")
+    save_file(tensors, temporary, metadata=metadata)
+    os.replace(temporary, path)
+
+
+def read_generator(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    """The generator's config and its weights. Raises UserError for a file that is damaged or not one of ours."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} can't be read as a generator: {error}.") from error
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"{path} is not a generator of this program: its format is {metadata.get('format')!r}.")
+    return json.loads(metadata["generator"]), tensors
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, on the CPU. Raises UserError if the file is absent, truncated or holds pickled code."""
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint {path}; the run may have stopped before its first one.")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises half a dozen types for a damaged file
+        reason = str(error).strip().splitlines()[0]
+        kept = sorted(path.parent.glob("iteration=*.ckpt"))
+        others = f" Another checkpoint is there: {kept[-1]}." if kept else ""
+        raise UserError(f"The checkpoint {path} is damaged and can't be loaded ({reason}).{others}") from error
+    return checkpoint

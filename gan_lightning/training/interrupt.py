@@ -1,0 +1,51 @@
+"""Ctrl-C and SIGTERM end a run after the current iteration, with a checkpoint, instead of in the middle of one."""
+
+import signal
+import threading
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from gan_lightning.training.gan import log_interval
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupt(Callback):
+    """Stops the trainer when a signal has come; `received` names it afterwards. A second Ctrl-C ends at once.
+
+    With several ranks all must stop at one iteration: they agree on it at the log points.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if threading.current_thread() is threading.main_thread():
+            # Lightning has installed its own by now, which would raise in the middle of the loop.
+            self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
+
+    def _handle(self, number: int, frame: Any) -> None:
+        if self.received is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.received = signal.Signals(number)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.world_size == 1:
+            if self.received is not None:
+                trainer.should_stop = True
+        elif trainer.global_step % log_interval(trainer) == 0:
+            number = torch.tensor(float(self.received or 0), device=pl_module.device)
+            agreed = int(trainer.strategy.reduce(number, reduce_op="max"))
+            if agreed:
+                self.received = signal.Signals(agreed)
+                trainer.should_stop = True
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}

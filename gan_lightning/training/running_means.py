@@ -1,0 +1,37 @@
+"""Means of scalars between two log points, kept on the device so that training never waits for a value."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+
+class RunningMeans:
+    """Collects scalars by name; `take` returns their means and starts anew.
+
+    Names that are added together in one call stay together: a group costs one stack and one addition a call, and the
+    whole of `take` one transfer from the device.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[str, ...], Tensor] = {}
+        self._counts: dict[tuple[str, ...], int] = {}
+
+    def add(self, scalars: Mapping[str, Tensor]) -> None:
+        names = tuple(scalars)
+        values = torch.stack([value.detach().float() for value in scalars.values()])
+        if names in self._sums:
+            self._sums[names] += values
+            self._counts[names] += 1
+        else:
+            self._sums[names] = values
+            self._counts[names] = 1
+
+    def take(self, reduce: Callable[[Tensor], Tensor] = lambda values: values) -> dict[str, float]:
+        """The means by name; `reduce` may average the vector of them over ranks before it leaves the device."""
+        if not self._sums:
+            return {}
+        means = reduce(torch.cat([total / self._counts[names] for names, total in self._sums.items()]))
+        result = dict(zip((name for names in self._sums for name in names), means.tolist(), strict=True))
+        self._sums, self._counts = {}, {}
+        return result

@@ -1,0 +1,40 @@
+"""Value ranges as types: `n_critic: PositiveInt` is documentation, a config check and a constructor check at once."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, get_type_hints
+
+
+@dataclass(frozen=True)
+class Range:
+    """The closed interval [low, high] of a number; `open_low` or `open_high` exclude that end."""
+
+    low: float = float("-inf")
+    high: float = float("inf")
+    open_low: bool = False
+    open_high: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.low if self.open_low else value >= self.low
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below
+
+    def __str__(self) -> str:
+        low = "" if self.low == float("-inf") else f"{'above' if self.open_low else 'at least'} {self.low:g}"
+        high = "" if self.high == float("inf") else f"{'below' if self.open_high else 'at most'} {self.high:g}"
+        return " and ".join(part for part in (low, high) if part)
+
+
+PositiveInt = Annotated[int, Range(low=1)]
+NonNegativeInt = Annotated[int, Range(low=0)]
+PositiveFloat = Annotated[float, Range(low=0, open_low=True)]
+NonNegativeFloat = Annotated[float, Range(low=0)]
+Fraction = Annotated[float, Range(low=0, high=1)]
+
+
+def check_ranges(instance: Any) -> None:
+    """Raises ValueError if a field of a dataclass instance lies outside the range its annotation names."""
+    for name, hint in get_type_hints(type(instance), include_extras=True).items():
+        value = getattr(instance, name, None)
+        for bounds in getattr(hint, "__metadata__", ()):
+            if isinstance(bounds, Range) and isinstance(value, int | float) and value not in bounds:
+                raise ValueError(f"{name} must be {bounds}, got {value}")
