@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
-from pytorch_lightning.loggers import Logger
 from rich.console import Console
 from torch.utils.tensorboard.summary import hparams
 
-from gan_lightning.commands.hardware import build_trainer, check_hardware, silence
+from gan_lightning.commands.hardware import build_trainer, check_hardware, silence, spare_cuda_lookups
 from gan_lightning.commands.provenance import hyperparameters, provenance
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import plain
@@ -55,51 +53,51 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
     Raises UserError, with nothing trained and nothing left in the folder, for what the user can mend.
     """
     silence()
+    spare_cuda_lookups()
     try:
         check_hardware(config.trainer)
-        checkpoint = read_checkpoint(folder / LAST) if config.resume else None
+        resumed_at = read_checkpoint(folder / LAST)["global_step"] if config.resume else None
         seed_everything(config.seed, verbose=False)
         data: GANDataModule = build(config, "data")
         data.setup()
         model: GAN = build(config, "model")
-        resolved = plain(config)
         limit = iterations(config, data)
+        if resumed_at is not None and 0 < limit <= resumed_at:
+            print(f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it.")
+            return Run(folder, "finished", resumed_at, 0.0, {})
+        monitor, interrupt = Monitor(data.stream.minibatches_per_pass, data.batch_size), Interrupt()
+        loggers = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
+        trainer = build_trainer(config, [*callbacks(config, folder, data, monitor), interrupt], loggers, limit)
     except UserError:
         discard(folder)
         raise
-    resumed_at = checkpoint["global_step"] if checkpoint else None
-    if resumed_at is not None and 0 < limit <= resumed_at:
-        print(f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it.")
-        return Run(folder, "finished", resumed_at, 0.0, {})
-    monitor = Monitor(data.stream.minibatches_per_pass, data.batch_size)
-    interrupt = Interrupt()
-    parts = {"checkpoint": build(config, "checkpoint"), "samples": build(config, "samples")}
-    callbacks: list[Callback] = [
-        monitor,
-        parts["samples"](folder=folder, real=data.real_images(config.samples.count), seed=config.seed),
-        interrupt,
-        parts["checkpoint"](folder=folder, config=resolved),
-    ]
-    if config.trainer.enable_progress_bar:
-        callbacks.append(IterationBar(monitor))
-    loggers: list[Logger] = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
-    trainer = build_trainer(config.trainer, callbacks, loggers, max_steps=limit)
     if trainer.is_global_zero:
-        describe(config, resolved, folder, overrides, trainer, new=checkpoint is None)
+        describe(config, folder, overrides, trainer, new=resumed_at is None)
     record = Recorder(folder, trainer, monitor, config.seed)
-    del checkpoint
     record("running")
     try:
         trainer.fit(model, data, ckpt_path=folder / LAST if resumed_at is not None else None)
     except BaseException:
         record("failed")
         raise
-    status = interrupt.received.name if interrupt.received else "finished"
+    complete = 0 < limit <= trainer.global_step
+    status = interrupt.received.name if interrupt.received and not complete else "finished"
     record(status)
     run = Run(folder, status, trainer.global_step, monitor.seconds, monitor.latest)
     if trainer.is_global_zero:
         summarise(run)
     return run
+
+
+def callbacks(config: DictConfig, folder: Path, data: GANDataModule, monitor: Monitor) -> list[Callback]:
+    """What watches a run and writes it down; Lightning itself puts the checkpoint last."""
+    samples, checkpoint = build(config, "samples"), build(config, "checkpoint")
+    watching: list[Callback] = [
+        monitor,
+        samples(folder=folder, real=data.real_images(config.samples.count), seed=config.seed),
+        checkpoint(folder=folder, config=plain(config)),
+    ]
+    return [*watching, IterationBar(monitor)] if config.trainer.enable_progress_bar else watching
 
 
 def iterations(config: DictConfig, data: GANDataModule) -> int:
@@ -113,10 +111,9 @@ def iterations(config: DictConfig, data: GANDataModule) -> int:
     return in_epochs if steps == -1 else min(int(steps), in_epochs)
 
 
-def describe(
-    config: DictConfig, resolved: dict[str, Any], folder: Path, overrides: Sequence[str], trainer: Trainer, new: bool
-) -> None:
+def describe(config: DictConfig, folder: Path, overrides: Sequence[str], trainer: Trainer, new: bool) -> None:
     """Writes down what is about to run: config.yaml, and in TensorBoard the config as text and the hyper-parameters."""
+    resolved = plain(config)
     text = OmegaConf.to_yaml(OmegaConf.create(resolved))
     (folder / CONFIG).write_text(text)
     (folder / SAVED).parent.mkdir(exist_ok=True)

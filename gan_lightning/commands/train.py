@@ -101,6 +101,8 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
         raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
     if is_sweep:
         check_jobs(sources, parsed)
+        if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
+            return sources, overrides  # a job whose folder there holds a run already is refused on its own
         return sources, [*overrides, f"hydra.sweep.dir={quoted(reserve(config.hydra.sweep.dir))}"]
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")

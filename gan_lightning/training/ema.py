@@ -1,6 +1,7 @@
 """Exponential moving average of a network's weights and buffers, on the iteration clock."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -35,14 +36,23 @@ class EMA:
         """The factor d of the update with this number, counted from 0."""
         return min(self.decay, (1 + update) / (10 + update))
 
-    @torch.no_grad()
-    def update(self, average: nn.Module, network: nn.Module, update: int) -> None:
-        """Moves `average` towards `network`, in place."""
+    def updater(self, average: nn.Module, network: nn.Module) -> Callable[[int], None]:
+        """A function of the update's number that moves `average` towards `network`, in place.
+
+        It holds on to their tensors, since walking through modules at each update would cost more than the update: make
+        it once the networks are on their device.
+        """
         targets = [*average.parameters(), *average.buffers()]
         sources = [*network.parameters(), *network.buffers()]
-        floating = [(a, n) for a, n in zip(targets, sources, strict=True) if a.is_floating_point()]
-        averages, values = [a for a, _ in floating], [n for _, n in floating]
-        torch._foreach_lerp_(averages, values, 1 - self.decay_at(update))
-        for a, n in zip(targets, sources, strict=True):
-            if not a.is_floating_point():
+        pairs = list(zip(targets, sources, strict=True))
+        averages = [a for a, _ in pairs if a.is_floating_point()]
+        values = [n for _, n in pairs if n.is_floating_point()]
+        counters = [(a, n) for a, n in pairs if not a.is_floating_point()]
+
+        @torch.no_grad()
+        def update(number: int) -> None:
+            torch._foreach_lerp_(averages, values, 1 - self.decay_at(number))
+            for a, n in counters:
                 a.copy_(n)
+
+        return update

@@ -74,6 +74,11 @@ class GAN(LightningModule):
             discriminator_optimizer(self.discriminator.parameters()),
         ]
 
+    def on_train_start(self) -> None:
+        # The networks are on their device now, so that their tensors can be held on to.
+        self.update_average = self.ema.updater(self.ema_generator, self.generator)
+        self.discriminator_parameters = list(self.discriminator.parameters())
+
     def training_step(self, batch: Round, batch_idx: int) -> None:
         iteration = self.trainer.global_step
         seed_generators(mix(self.seed, iteration, self.global_rank), self.device)
@@ -85,7 +90,7 @@ class GAN(LightningModule):
         for step, real in enumerate(batch.images):
             self.discriminator_step(real, discriminator_optimizer, log_norms and step == len(batch.images) - 1)
         self.generator_step(batch.images[-1], generator_optimizer, log_norms)
-        self.ema.update(self.ema_generator, self.generator, iteration)
+        self.update_average(iteration)
 
     def discriminator_step(self, real: Tensor, optimizer: LightningOptimizer, log_norm: bool = False) -> None:
         """One discriminator update on a minibatch (N, ...) of real samples and as many fresh fakes."""
@@ -110,7 +115,7 @@ class GAN(LightningModule):
 
     def generator_step(self, real: Tensor, optimizer: LightningOptimizer, log_norm: bool = False) -> None:
         """One generator update on as many fresh fakes as `real` (N, ...) has samples."""
-        self.discriminator.requires_grad_(False)
+        self.freeze_discriminator(True)
         fake = self.generator(self.sample_latents(len(real)))
         if self.objective.uses_real:
             real_logits, fake_logits = self.logits(real, fake)
@@ -118,7 +123,7 @@ class GAN(LightningModule):
         else:
             terms = self.objective.generator(self.discriminator(fake))
         self.update("generator", terms, optimizer, log_norm)
-        self.discriminator.requires_grad_(True)
+        self.freeze_discriminator(False)
 
     def update(
         self,
@@ -138,6 +143,11 @@ class GAN(LightningModule):
         optimizer.step()
         named = {f"loss/{network}": loss} | {f"loss/{network}/{name}": term for name, term in terms.items()}
         self.means.add(named | (diagnostics or {}))
+
+    def freeze_discriminator(self, frozen: bool) -> None:
+        """Spares, or asks for, gradients of the discriminator's weights."""
+        for parameter in self.discriminator_parameters:
+            parameter.requires_grad = not frozen
 
     def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """The discriminator's logits of real and of fake samples."""

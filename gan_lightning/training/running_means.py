@@ -19,7 +19,8 @@ class RunningMeans:
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
         names = tuple(scalars)
-        values = torch.stack([value.detach().float() for value in scalars.values()])
+        with torch.no_grad():
+            values = torch.stack(tuple(scalars.values())).float()
         if names in self._sums:
             self._sums[names] += values
             self._counts[names] += 1

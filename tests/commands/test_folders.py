@@ -1,0 +1,171 @@
+"""Folders of runs: reserved once, found again, and never written over."""
+
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from gan_lightning.commands.folders import (
+    essence,
+    find_generator,
+    find_resumable,
+    refuse_used,
+    require_resumable,
+    reserve,
+)
+from gan_lightning.errors import UserError
+
+
+@pytest.fixture
+def config(trained: Path) -> DictConfig:
+    """The config that run was composed from."""
+    loaded = OmegaConf.load(trained / ".hydra" / "config.yaml")
+    assert isinstance(loaded, DictConfig)
+    return loaded
+
+
+def test_simultaneous_runs_have_folders_of_their_own(here: Path) -> None:
+    with ThreadPoolExecutor(5) as pool:
+        folders = list(pool.map(reserve, ["outputs/day/run"] * 5))
+    assert {folder.name for folder in folders} == {"run", "run_2", "run_3", "run_4", "run_5"}
+    assert sorted(here.rglob("run*")) == sorted(folder.absolute() for folder in folders)
+    assert all(folder.is_dir() for folder in folders)
+
+
+def test_a_name_with_dots_is_numbered_at_its_end(here: Path) -> None:
+    assert [reserve("lr=0.1").name for _ in range(2)] == ["lr=0.1", "lr=0.1_2"]
+
+
+def test_a_file_in_the_way(here: Path) -> None:
+    (here / "run").write_text("")
+    assert reserve("run") == Path("run_2")
+    with pytest.raises(UserError, match=r"hydra\.run\.dir.*run"):
+        reserve("run/below")
+    with pytest.raises(UserError, match=r"hydra\.run\.dir.*run/below"):
+        reserve("run/below/that")
+    assert (here / "run").read_text() == ""
+
+
+def test_a_further_rank_makes_no_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert reserve("run") == Path("run")
+    refuse_used(Path("run"))
+    assert not list(here.iterdir())
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    reserve("run")
+    assert [path.name for path in here.iterdir()] == ["run"]
+
+
+def test_a_folder_with_a_run_is_refused_another(here: Path) -> None:
+    refuse_used(here / "run")
+    (here / "run" / "notes.txt").write_text("mine")
+    refuse_used(here / "run")  # a folder of the user's with something else in it
+    assert [path.name for path in (here / "run").iterdir()] == ["notes.txt"]
+    (here / "run" / "config.yaml").write_text("seed: 0")
+    with pytest.raises(UserError, match=re.escape(f"resume={here / 'run'}")):
+        refuse_used(here / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_that_is_read_only(here: Path) -> None:
+    (here / "run").mkdir(mode=0o555)
+    with pytest.raises(UserError, match=r"hydra\.run\.dir is .*run"):
+        refuse_used(here / "run")
+    with pytest.raises(UserError, match=r"hydra\.run\.dir is .*below"):
+        reserve(str(here / "run" / "below"))
+
+
+def test_the_generator_of_a_run(trained: Path) -> None:
+    file = trained / "generator.safetensors"
+    assert find_generator(str(trained)) == file
+    assert find_generator(str(file)) == file
+    with pytest.raises(UserError, match=r"checkpoints, which holds no generator\.safetensors"):
+        find_generator(str(trained / "checkpoints"))
+    with pytest.raises(UserError, match=re.escape(f"Did you mean {trained}?")):
+        find_generator(str(trained.parent / "rum"))
+
+
+def test_what_can_be_resumed(trained: Path, here: Path) -> None:
+    require_resumable(trained)
+    with pytest.raises(UserError, match=r"holds no run: .*config\.yaml is missing"):
+        require_resumable(here)
+    with pytest.raises(UserError, match=re.escape(f"Did you mean {trained}?")):
+        require_resumable(trained.parent / "runn")
+
+
+def saved(folder: Path, config: DictConfig, age: int) -> Path:
+    """A run of that config whose checkpoint is `age` seconds old."""
+    for name in (".hydra/config.yaml", "checkpoints/last.ckpt"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("")
+    OmegaConf.save(config, folder / ".hydra" / "config.yaml")
+    now = (folder / "checkpoints" / "last.ckpt").stat().st_mtime
+    os.utime(folder / "checkpoints" / "last.ckpt", (now - age, now - age))
+    return folder
+
+
+def changed(config: DictConfig, *overrides: str) -> DictConfig:
+    merged = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def test_the_newest_run_of_a_config_is_found(here: Path, config: DictConfig) -> None:
+    assert find_resumable(config, "outputs") is None
+    saved(here / "outputs" / "a", config, age=30)
+    newest = saved(here / "outputs" / "day" / "b", config, age=20)
+    saved(here / "outputs" / "c", changed(config, "seed=1"), age=10)
+    unsaved = saved(here / "outputs" / "d", config, age=0)
+    (unsaved / "checkpoints" / "last.ckpt").unlink()
+    found = find_resumable(config, "outputs")
+    assert found is not None
+    assert found.absolute() == newest
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "trainer.max_steps=7",
+        "trainer.accelerator=gpu",
+        "checkpoint.every=3",
+        "samples.every=3",
+        "dataset.root=elsewhere",
+        "resume=auto",
+    ],
+)
+def test_circumstances_make_no_other_run(config: DictConfig, override: str) -> None:
+    assert essence(changed(config, override)) == essence(config)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "seed=1",
+        "dataset.batch_size=8",
+        "network.latent_dim=5",
+        "loss.optimizer.generator.lr=1",
+        "loss.n_critic=2",
+        "regularizer.weight_clipping.bound=1",
+        "ema.decay=0.5",
+    ],
+)
+def test_everything_else_does(config: DictConfig, override: str) -> None:
+    assert essence(changed(config, override)) != essence(config)
+
+
+def test_resume_auto_without_a_run_starts_one_and_then_goes_on(
+    here: Path, command: Callable[..., Any], tiny: tuple[str, ...], runs: Callable[[], list[Path]]
+) -> None:
+    assert command(*tiny, "resume=auto", "trainer.max_steps=2").status == 0
+    (first,) = runs()
+    assert command(*tiny, "resume=auto", "trainer.max_steps=3").status == 0
+    assert runs() == [first]
+    rows = (first / "metrics.csv").read_text().splitlines()
+    assert [row.partition(",")[0] for row in rows] == ["iteration", "2", "3"]
+    assert command(*tiny, "resume=auto", "trainer.max_steps=3", "seed=1").status == 0
+    assert len(runs()) == 2

@@ -1,0 +1,239 @@
+"""What a mistake on the command line costs: one paragraph that names it, exit status 2, and nothing left behind."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from gan_lightning.run_folder import GENERATOR, LAST
+
+
+def truncate(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+@pytest.fixture
+def places(tmp_path: Path, run: Path) -> dict[str, Path]:
+    """What the arguments in braces below stand for."""
+    truncated = Path(shutil.copytree(run, tmp_path / "truncated"))
+    truncate(truncated / LAST)
+    truncate(truncated / GENERATOR)
+    empty, corrupt, file = tmp_path / "empty", tmp_path / "corrupt", tmp_path / "file"
+    empty.mkdir()
+    corrupt.mkdir()
+    (corrupt / "kitten.png").write_bytes(b"\x89PNG\r\n\x1a\n, or so it says")
+    file.write_text("not a folder")
+    return {"run": run, "truncated": truncated, "empty": empty, "corrupt": corrupt, "file": file, "there": tmp_path}
+
+
+# The arguments, and what the message must contain: the key, the value, the nearest right spelling.
+MISTAKES: list[tuple[str, list[str]]] = [
+    # Names
+    ("loss=wgan_gpp", ["loss", "wgan_gpp", "Did you mean wgan_gp?", "vanilla, wgan_clip, wgan_gp"]),
+    ("dataset=digit", ["dataset", "digit", "Did you mean digits?"]),
+    ("experiment=coursera_week2", ["experiment", "coursera_week2", "Did you mean coursera_week"]),
+    ("regularizer=[gradient_penalti]", ["regularizer", "gradient_penalti", "Did you mean gradient_penalty?"]),
+    ("network=null", ["network", "null"]),
+    ("los=wgan_gp", ["los", "wgan_gp", "Did you mean loss?"]),
+    ("trainer.acelerator=gpu", ["trainer.acelerator", "gpu", "Did you mean trainer.accelerator?"]),
+    ("loss.optimizer.generater.lr=1", ["loss.optimizer.generater.lr", "1", "mean loss.optimizer.generator.lr?"]),
+    ("+foo=1", ["foo", "1"]),
+    ("+trainer.foo=1", ["trainer.foo", "1"]),
+    ("+trainer.acelerator=gpu", ["trainer.acelerator", "gpu", "Did you mean trainer.accelerator?"]),
+    ("trainer.gradient_clip_val=1", ["trainer.gradient_clip_val", "1"]),
+    ("sampel", ["sampel", "Did you mean sample?"]),
+    ("sampel run={run}", ["sampel", "Did you mean sample?"]),
+    # Values
+    ("trainer.max_steps=abc", ["trainer.max_steps", "abc", "a whole number"]),
+    ("trainer.max_steps=0", ["trainer.max_steps", "0", "at least 1"]),
+    ("loss.n_critic=0", ["loss.n_critic", "0", "at least 1"]),
+    ("seed=-1", ["seed", "-1", "at least 0"]),
+    ("dataset.batch_size=0", ["dataset.batch_size", "0", "at least 1"]),
+    ("dataset.batch_size=100000", ["dataset.batch_size", "100000", "1797"]),
+    ("trainer=3", ["trainer", "3", "a mapping"]),
+    ("network.generator.norm=bach", ["network.generator.norm", "bach", "Did you mean batch?"]),
+    ("network.generator._target_=os.system", ["network.generator._target_", "os.system", "gan_lightning"]),
+    ("network=dcgan dataset.image_size=4", ["network.generator", "4x4", "8x8"]),
+    # Hardware
+    ("trainer.accelerator=gpu", ["trainer.accelerator", "gpu", "trainer.accelerator=cpu"]),
+    ("trainer.accelerator=mps", ["trainer.accelerator", "mps", "trainer.accelerator=cpu"]),
+    ("hardware=gpu", ["trainer.accelerator", "gpu", "trainer.accelerator=cpu"]),
+    ("trainer.strategy=fsdp", ["trainer.strategy", "fsdp", "trainer.strategy=ddp"]),
+    ("trainer.strategy=foo", ["trainer", "strategy", "foo"]),
+    ("trainer.precision=foo", ["trainer", "precision", "foo", "32-true"]),
+    # What can't be read
+    ("loss=vanilla,wgan_gp", ["loss=vanilla,wgan_gp", "-m"]),
+    ("x|y", ["x y", "KEY=VALUE"]),
+    ("seed=1 loss=[a", ["loss=[a", "KEY=VALUE"]),
+    # Folders
+    ("dataset=image_folder", ["dataset.root", "needs a value"]),
+    ("dataset=image_folder dataset.root={there}/picturse", ["dataset.root", "{there}/picturse"]),
+    ("dataset=image_folder dataset.root={there}/emptyy", ["dataset.root", "{there}/emptyy", "mean {there}/empty?"]),
+    ("dataset=image_folder dataset.root={file}", ["dataset.root", "{file}"]),
+    ("dataset=image_folder dataset.root={empty}", ["dataset.root", "{empty}", "png"]),
+    (
+        "dataset=image_folder dataset.root={corrupt}",
+        ["dataset.root", "{corrupt}", "kitten.png", "dataset.skip_corrupt=true"],
+    ),
+    ("dataset=mnist", ["dataset.root", "data", "dataset=digits"]),
+    ("hydra.run.dir={file}/below", ["hydra.run.dir", "{file}/below"]),
+    ("hydra.run.dir={file}", ["hydra.run.dir", "{file}"]),
+    ("hydra.run.dir={run}", ["hydra.run.dir", "{run}", "resume={run}"]),
+    ("--config-dir={there}/nope", ["{there}/nope"]),
+    ("--config-dir={file}", ["{file}"]),
+    # Going on
+    ("resume={there}/rum", ["resume", "{there}/rum", "Did you mean {run}?"]),
+    ("resume={empty}", ["resume", "{empty}", "no run"]),
+    ("resume={truncated} trainer.max_steps=50", ["{truncated}/checkpoints/last.ckpt", "damaged"]),
+    ("resume={run} loss=wgan_gp", ["loss=wgan_gp", "{run}", "trainer"]),
+    ("resume={run} loss.n_critic=2", ["loss.n_critic=2", "{run}"]),
+    ("resume={run} seed=1", ["seed=1", "{run}"]),
+    ("resume={run} trainer.max_step=50", ["trainer.max_step", "50", "Did you mean trainer.max_steps?"]),
+    # Sweeps
+    ("-m loss=vanilla,wgna_gp", ["loss", "wgna_gp", "Did you mean wgan_gp?"]),
+    ("-m seed=1,2 trainer.acelerator=cpu,gpu", ["trainer.acelerator", "cpu", "Did you mean trainer.accelerator?"]),
+    ("-m seed=1,x", ["seed", "x", "a whole number"]),
+    ("-m seed=1,2 resume={run}", ["resume", "-m"]),
+    ("-m seed=1,2 hydra.launcher.job=1", ["hydra.launcher.job", "1", "Did you mean hydra.launcher.jobs?"]),
+    ("-m seed=1,2 hydra.sweep.dir={file}/below", ["hydra.sweep.dir", "{file}"]),
+    # Samples
+    ("sample", ["run", "needs a value"]),
+    ("sample run={there}/rum", ["run", "{there}/rum", "Did you mean {run}?"]),
+    ("sample run={empty}", ["run", "{empty}", "generator.safetensors"]),
+    ("sample run={truncated}", ["{truncated}/generator.safetensors"]),
+    ("sample run={file}", ["{file}"]),
+    ("sample run={truncated} weights=raw", ["{truncated}/"]),
+    ("sample run={run} n=0", ["n", "0", "at least 1"]),
+    ("sample run={run} n=ten", ["n", "ten", "a whole number"]),
+    ("sample run={run} steps=0 interpolate=[0,1]", ["steps", "0", "at least 1"]),
+    ("sample run={run} interpolate=[3]", ["interpolate", "[3]", "two"]),
+    ("sample run={run} sed=1", ["sed", "1", "Did you mean seed?"]),
+    ("sample run={run} +colour=red", ["colour", "red"]),
+    ("sample run={run} weights=rae", ["weights", "rae", "Did you mean raw?"]),
+    ("sample run={run} device=cuda", ["device", "cuda", "device=cpu"]),
+    ("sample run={run} device=mps", ["device", "mps", "device=cpu"]),
+    ("sample run={run} out={file}/x.png", ["out", "{file}/x.png"]),
+    ("sample run={run} out={file}/x", ["out", "{file}/x"]),
+    ("sample run={run} out={file}", ["out", "{file}"]),
+    ("sample run={run} n=1,2", ["n=1,2"]),
+]
+
+
+def contents(folder: Path) -> dict[str, bytes | None]:
+    """Everything in a folder, but for a cache, for logs, and for empty folders named by date, which runs share."""
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if "cache" not in path.parts}
+    found = {name: path for name, path in found.items() if path.name != "train.log"}
+    shared = re.compile(r"here/(outputs|multirun)(/\d{4}-\d\d-\d\d)?")
+    return {
+        name: path.read_bytes() if path.is_file() else None
+        for name, path in found.items()
+        if not (shared.fullmatch(name) and path.is_dir())
+    }
+
+
+def only_paragraph(err: str) -> str:
+    """The message, if stderr holds one paragraph and nothing else."""
+    assert err.strip()
+    assert "\n\n" not in err.strip()
+    assert "Traceback" not in err
+    assert len(err) < 1000
+    return err.strip()
+
+
+@pytest.mark.parametrize(("arguments", "fragments"), MISTAKES, ids=[arguments for arguments, _ in MISTAKES])
+def test_a_mistake(
+    arguments: str,
+    fragments: list[str],
+    places: dict[str, Path],
+    tmp_path: Path,
+    command: Callable[..., Any],
+    tiny: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.mps, "is_available", lambda: False, raising=False)
+    before = contents(tmp_path)
+    outcome = command(*(text.replace("|", " ").format(**places) for text in arguments.split()))
+    message = only_paragraph(outcome.err)
+    assert (outcome.status, outcome.out) == (2, "")
+    for fragment in fragments:
+        expected = fragment.format(**places)
+        assert re.search(rf"(?<![\w.]){re.escape(expected)}", message, re.IGNORECASE), f"{expected} is not in {message}"
+    assert contents(tmp_path) == before
+
+
+def test_what_a_mistake_leaves_would_be_noticed(tmp_path: Path, here: Path) -> None:
+    before = contents(tmp_path)
+    (here / "outputs" / "2026-01-31" / "12-00-00_vanilla_digits_s0").mkdir(parents=True)
+    assert contents(tmp_path) != before
+
+
+def test_a_mistake_when_going_on_does_not_stay_in_the_run(run: Path, command: Callable[..., Any]) -> None:
+    assert command(f"resume={run}", "trainer.precision=foo").status == 2
+    assert command(f"resume={run}", "trainer.max_steps=41").status == 0
+    assert json.loads((run / "results.json").read_text())["iteration"] == 41
+
+
+def test_a_mistake_in_a_new_folder_leaves_ones_own_files(here: Path, command: Callable[..., Any]) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "notes.txt").write_text("notes")
+    assert command("hydra.run.dir=mine", "dataset.batch_size=100000").status == 2
+    assert [path.name for path in (here / "mine").iterdir()] == ["notes.txt"]
+
+
+IN_A_NEW_PROCESS = """
+import json, sys
+from gan_lightning.__main__ import main
+status = main(json.loads(sys.argv[1]))
+print(json.dumps([status, [name for name in ("torch", "pytorch_lightning", "torchvision") if name in sys.modules]]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["trainer.acelerator=gpu", "loss=wgan_gp"], "Did you mean trainer.accelerator?"),
+        (["-m", "loss=vanilla,wgna_gp", "seed=1,2"], "Did you mean wgan_gp?"),
+        (["resume=nowhere", "trainer.max_steps=9"], "nowhere"),
+        (["sample", "run=nowhere"], "nowhere"),
+    ],
+    ids=["train", "sweep", "resume", "sample"],
+)
+def test_a_mistake_is_answered_without_torch(here: Path, arguments: list[str], fragment: str) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", IN_A_NEW_PROCESS, json.dumps(arguments)], capture_output=True, text=True, timeout=60
+    )
+    assert fragment in only_paragraph(process.stderr)
+    assert json.loads(process.stdout) == [2, []]
+    assert not list(here.iterdir())
+
+
+def test_the_status_of_the_process(here: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-m", "gan_lightning", "loss=wgan_gpp"], capture_output=True, text=True, timeout=60
+    )
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "Did you mean wgan_gp?" in only_paragraph(process.stderr)
+    assert not list(here.iterdir())
+
+
+def test_a_mistake_in_ones_own_config(tmp_path: Path, command: Callable[..., Any]) -> None:
+    (tmp_path / "mine" / "loss").mkdir(parents=True)
+    (tmp_path / "mine" / "loss" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - vanilla\n  - _self_\nloss:\n  objective:\n    saturation: true\n"
+    )
+    outcome = command("--config-dir", str(tmp_path / "mine"), "loss=mine")
+    message = only_paragraph(outcome.err)
+    assert outcome.status == 2
+    assert "loss.objective.saturation" in message
+    assert "Did you mean loss.objective.saturating?" in message
+    assert not os.listdir()

@@ -1,0 +1,159 @@
+"""`python -m gan_lightning sample`: pictures from a run's folder and from nothing else."""
+
+import itertools
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from gan_lightning import load_generator
+from gan_lightning.config.build import build
+from gan_lightning.config.compose import CONF
+from gan_lightning.pictures import PADDING, grid, to_pixels
+from gan_lightning.training.samples import decode, draw_latents
+
+Command = Callable[..., Any]
+CELL = 48 + PADDING  # 8x8 pixels, enlarged six times
+
+
+def pixels(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        return np.asarray(picture)
+
+
+def cell(picture: np.ndarray, row: int, column: int) -> np.ndarray:
+    """A cell of a grid at its native size."""
+    top, left = PADDING + row * CELL, PADDING + column * CELL
+    return picture[top : top + 48 : 6, left : left + 48 : 6]
+
+
+@pytest.fixture
+def sample(command: Command) -> Callable[..., Path]:
+    """Runs the command and returns what it says it has written."""
+
+    def run(*arguments: str) -> Path:
+        outcome = command("sample", *arguments)
+        assert (outcome.status, outcome.err) == (0, "")
+        (line,) = outcome.out.splitlines()
+        return Path(line)
+
+    return run
+
+
+def test_a_grid(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    assert sample(f"run={trained}", "n=9", "out=grid.png") == Path("grid.png")
+    picture = pixels(here / "grid.png")
+    assert picture.shape == (3 * CELL + PADDING, 3 * CELL + PADDING)
+    images = load_generator(trained).sample(9, seed=0)
+    assert np.array_equal(picture, grid(images)[0].numpy())
+    for index in range(9):
+        assert np.array_equal(cell(picture, index // 3, index % 3), to_pixels(images[index, 0]).numpy())
+    assert [path.name for path in here.iterdir()] == ["grid.png"]
+
+
+def test_the_defaults(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    assert sample(f"run={trained}") == Path("samples.png")
+    assert np.array_equal(pixels(here / "samples.png"), grid(load_generator(trained).sample(64, seed=0))[0].numpy())
+
+
+def test_single_pictures(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    assert sample(f"run={trained}", "n=11", "seed=3", "out=below/singles") == Path("below/singles")
+    files = sorted((here / "below" / "singles").iterdir())
+    assert [file.name for file in files] == [f"{index:05d}.png" for index in range(11)]
+    images = to_pixels(load_generator(trained).sample(11, seed=3))
+    for file, image in zip(files, images, strict=True):
+        assert np.array_equal(pixels(file), image[0].numpy())
+
+
+def test_folders_on_the_way_are_made(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    assert sample(f"run={trained}", "n=1", "out=a/b/c.PNG") == Path("a/b/c.PNG")
+    assert pixels(here / "a" / "b" / "c.PNG").shape == (CELL + PADDING, CELL + PADDING)
+
+
+def test_a_seed_is_its_pictures(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    for seed, out in ((5, "first"), (5, "again"), (6, "other")):
+        sample(f"run={trained}", "n=4", f"seed={seed}", f"out={out}.png")
+        sample(f"run={trained}", "n=4", f"seed={seed}", f"out={out}")
+    first, again, other = ((here / f"{name}.png").read_bytes() for name in ("first", "again", "other"))
+    assert first == again != other
+    for index in range(4):
+        first, again, other = ((here / name / f"{index:05d}.png").read_bytes() for name in ("first", "again", "other"))
+        assert first == again != other
+
+
+def test_the_file_alone_is_enough(
+    trained: Path, sample: Callable[..., Path], here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample(f"run={trained}", "n=4", "out=before.png")
+    (tmp_path / "moved").mkdir()
+    shutil.copy(trained / "generator.safetensors", tmp_path / "moved" / "renamed.safetensors")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for module in ("gan_lightning.data.sources", "gan_lightning.data.datamodule", "sklearn.datasets", "torchvision"):
+        monkeypatch.setitem(sys.modules, module, None)
+    sample("run=../moved/renamed.safetensors", "n=4", "out=after.png")
+    assert (tmp_path / "elsewhere" / "after.png").read_bytes() == (here / "before.png").read_bytes()
+
+
+def test_a_moved_run(run: Path, trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    sample(f"run={trained}", "n=4", "out=before.png")
+    strange = here / "a folder" / "x=1, y=2"
+    strange.parent.mkdir()
+    run.rename(strange)
+    for place in ("a folder/x=1, y=2", "a folder/x=1, y=2/generator.safetensors"):
+        for weights in ("ema", "raw"):
+            sample(f'run="{place}"', "n=4", f"weights={weights}", f"out={weights}.png")
+        assert (here / "ema.png").read_bytes() == (here / "before.png").read_bytes()
+        assert (here / "raw.png").read_bytes() != (here / "before.png").read_bytes()
+
+
+def test_raw_weights_are_the_checkpoints(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    sample(f"run={trained}", "n=8", "seed=2", "weights=raw", "out=raw")
+    sample(f"run={trained}", "n=8", "seed=2", "weights=ema", "out=ema")
+    checkpoint = torch.load(trained / "checkpoints" / "last.ckpt", weights_only=True)
+    network = build(OmegaConf.create({"generator": checkpoint["config"]["network"]["generator"]}), "generator")
+    for prefix, folder in (("generator.", "raw"), ("ema_generator.", "ema")):
+        state = checkpoint["state_dict"].items()
+        network.load_state_dict({name.removeprefix(prefix): v for name, v in state if name.startswith(prefix)})
+        expected = to_pixels(decode(network.eval(), draw_latents(network, 8, seed=2)))
+        for index, image in enumerate(expected):
+            assert np.array_equal(pixels(here / folder / f"{index:05d}.png"), image[0].numpy())
+    assert (here / "raw" / "00000.png").read_bytes() != (here / "ema" / "00000.png").read_bytes()
+
+
+def test_a_walk(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    seeds = [4, 5, 4]
+    sample(f"run={trained}", "interpolate=[4,5,4]", "steps=5", "out=walk.png")
+    picture = pixels(here / "walk.png")
+    assert picture.shape == (2 * CELL + PADDING, 5 * CELL + PADDING)
+    ends = {seed: to_pixels(load_generator(trained).sample(1, seed=seed)[0, 0]).numpy() for seed in seeds}
+    assert not np.array_equal(ends[4], ends[5])
+    for row in range(2):
+        for column, seed in ((0, seeds[row]), (4, seeds[row + 1])):
+            # One level apart at most: a larger batch may round its sums differently.
+            assert np.abs(cell(picture, row, column).astype(int) - ends[seed]).max() <= 1
+        cells = [cell(picture, row, column) for column in range(5)]
+        assert all(not np.array_equal(a, b) for a, b in itertools.pairwise(cells))
+    expected = load_generator(trained).interpolate(seeds, 5)
+    assert np.array_equal(picture, grid(expected, columns=5)[0].numpy())
+
+
+def test_a_walk_as_single_pictures(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    sample(f"run={trained}", "interpolate=[0,1,2]", "steps=3", "out=walk")
+    assert len(list((here / "walk").glob("*.png"))) == 6
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_is_the_file_of_defaults(command: Command, here: Path, flag: str) -> None:
+    outcome = command("sample", flag)
+    assert outcome.status == 0
+    assert outcome.out == (CONF / "sample.yaml").read_text()
+    assert not list(here.iterdir())

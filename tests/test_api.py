@@ -1,0 +1,230 @@
+"""What a notebook uses: train, load_generator, and the sampler's pictures."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+
+import gan_lightning
+from gan_lightning import Run, UserError, load_generator, train
+from gan_lightning.api import Sampler, slerp
+from gan_lightning.networks.mlp import MLPGenerator
+from gan_lightning.training.samples import draw_latents
+
+TINY = (
+    "network.generator.hidden_dim=8",
+    "network.generator.blocks=1",
+    "network.discriminator.hidden_dim=8",
+    "network.discriminator.blocks=1",
+    "network.latent_dim=4",
+    "dataset.batch_size=16",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("api") / "run"
+    return train(
+        *TINY, "loss=wgan_gp", "trainer.max_steps=30", "trainer.log_every_n_steps=7", f"hydra.run.dir={folder}"
+    )
+
+
+@pytest.fixture(scope="module")
+def sampler(run: Run) -> Sampler:
+    return load_generator(run.folder)
+
+
+def test_what_a_run_tells(run: Run) -> None:
+    assert (run.status, run.iteration) == ("finished", 30)
+    assert run.seconds > 0
+    assert {"loss/discriminator", "loss/generator", "loss/discriminator/gradient_penalty"} <= run.metrics.keys()
+    assert all(math.isfinite(value) for value in run.metrics.values())
+    header, *_, last = (run.folder / "metrics.csv").read_text().splitlines()
+    row = dict(zip(header.split(","), last.split(","), strict=True))
+    assert row["iteration"] == "30"
+    assert float(row["loss/generator"]) == pytest.approx(run.metrics["loss/generator"], rel=1e-4)
+
+
+def test_relative_paths_and_default_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = train(*TINY, "trainer.max_steps=1")
+    second = train(*TINY, "trainer.max_steps=1", "hydra.run.dir=below/mine")
+    assert first.folder.absolute().is_relative_to(tmp_path / "outputs")
+    assert (tmp_path / "below" / "mine" / "config.yaml").is_file()
+    assert load_generator("below/mine").sample(2).shape == (2, 1, 8, 8)
+    assert load_generator(second.folder).sample(2).shape == (2, 1, 8, 8)
+    assert train(f"resume={second.folder}", "trainer.max_steps=2").iteration == 2
+    assert train("resume=below/mine", "trainer.max_steps=3").iteration == 3
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("los=wgan_gp", "Did you mean loss?"),
+        ("loss=wgan_gpp", "Did you mean wgan_gp?"),
+        ("trainer.max_steps=0", "trainer.max_steps is 0"),
+        ("dataset.batch_size=100000", "dataset.batch_size is 100000"),
+        ("dataset=image_folder", "dataset.root needs a value"),
+        ("loss=vanilla,wgan_gp", "loss=vanilla,wgan_gp"),
+        ("resume=nowhere", "resume is nowhere"),
+    ],
+)
+def test_a_mistake_is_a_user_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        train(override)
+    assert message in str(caught.value)
+    assert "\n\n" not in str(caught.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.glob("outputs/*/*"))
+
+
+def test_a_run_is_not_written_over(run: Run) -> None:
+    before = (run.folder / "results.json").read_bytes()
+    with pytest.raises(UserError, match="already holds a run"):
+        train(*TINY, "trainer.max_steps=1", f"hydra.run.dir={run.folder}")
+    assert (run.folder / "results.json").read_bytes() == before
+
+
+def test_a_failure_is_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr("gan_lightning.training.gan.GAN.training_step", fail)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        train(*TINY, "trainer.max_steps=1", f"hydra.run.dir={tmp_path / 'run'}")
+
+
+def test_images(sampler: Sampler) -> None:
+    images = sampler.sample(300, seed=1)
+    assert images.shape == (300, 1, 8, 8)
+    assert images.dtype == torch.float32
+    assert images.device.type == "cpu"
+    assert not images.requires_grad
+    assert -1 <= images.min() < images.max() <= 1
+    assert torch.equal(images, sampler.sample(300, seed=1))
+    assert not torch.equal(images, sampler.sample(300, seed=2))
+    assert torch.equal(sampler.sample(5), sampler.sample(5, seed=0))
+    assert len(images.flatten(1).unique(dim=0)) == 300
+
+
+def test_sampling_leaves_torchs_random_numbers_alone(sampler: Sampler) -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    sampler.sample(4)
+    sampler.interpolate([1, 2], 3)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_it_is_the_average_in_the_file(run: Run, sampler: Sampler) -> None:
+    file = run.folder / "generator.safetensors"
+    with safe_open(file, framework="pt") as content:
+        for name, value in sampler.network.state_dict().items():
+            assert torch.equal(value, content.get_tensor(name))
+    assert isinstance(sampler.network, MLPGenerator)
+    assert not sampler.network.training
+    assert torch.equal(load_generator(file).sample(3), sampler.sample(3))
+    assert torch.equal(load_generator(str(run.folder)).sample(3), sampler.sample(3))
+    # In evaluation mode, an image does not depend on the others beside it.
+    together = sampler.network(draw_latents(sampler.network, 6, 0))
+    torch.testing.assert_close(sampler.network(draw_latents(sampler.network, 6, 0)[:2]), together[:2])
+
+
+def test_raw_weights(run: Run, sampler: Sampler) -> None:
+    state = torch.load(run.folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    raw = load_generator(run.folder, weights="raw")
+    for name, value in raw.network.state_dict().items():
+        assert torch.equal(value, state[f"generator.{name}"])
+    assert not torch.equal(raw.sample(4), sampler.sample(4))
+
+
+@pytest.mark.parametrize(
+    ("what", "message"), [("nothing", "does not exist"), ("checkpoints", "holds no generator"), ("train.log", "read")]
+)
+def test_what_is_no_generator(run: Run, what: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_generator(run.folder / what)
+
+
+def test_a_file_of_another_program(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.zeros(3)}, tmp_path / "other.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match="not a generator of this program"):
+        load_generator(tmp_path / "other.safetensors")
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there(run: Run, monkeypatch: pytest.MonkeyPatch, device: str) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.mps, "is_available", lambda: False, raising=False)
+    with pytest.raises(UserError, match=f"device is {device}"):
+        load_generator(run.folder, device=device)
+
+
+def test_a_walk_goes_from_seed_to_seed(sampler: Sampler) -> None:
+    seeds = [3, 1, 4, 1]
+    walk = sampler.interpolate(seeds, 5)
+    assert walk.shape == (15, 1, 8, 8)
+    rows = walk.unflatten(0, (3, 5))
+    for row, (start, end) in zip(rows, [(3, 1), (1, 4), (4, 1)], strict=True):
+        torch.testing.assert_close(row[0], sampler.sample(1, seed=start)[0])
+        torch.testing.assert_close(row[-1], sampler.sample(1, seed=end)[0])
+    torch.testing.assert_close(rows[1].flip(0), rows[2])
+    steps = (rows[:, 1:] - rows[:, :-1]).flatten(2).norm(dim=2)
+    assert steps.min() > 0
+
+
+def angles(points: torch.Tensor) -> torch.Tensor:
+    unit = points / points.norm(dim=1, keepdim=True)
+    return torch.arccos((unit[1:] * unit[:-1]).sum(1).clamp(-1, 1))
+
+
+def test_slerp_between_unit_vectors_is_the_arc() -> None:
+    points = slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), 4)
+    expected = [[math.cos(k * math.pi / 6), math.sin(k * math.pi / 6)] for k in range(4)]
+    torch.testing.assert_close(points, torch.tensor(expected))
+
+
+def test_slerp_in_many_dimensions() -> None:
+    start, end = torch.randn(2, 64, generator=torch.Generator().manual_seed(0)).double()
+    points = slerp(start, end, 9)
+    assert points.shape == (9, 64)
+    torch.testing.assert_close(points[0], start)
+    torch.testing.assert_close(points[-1], end)
+    torch.testing.assert_close(angles(points), angles(points)[:1].expand(8))  # even steps
+    lengths = points.norm(dim=1)
+    # A straight line's middle has 0.7 of the ends' length; a latent like that is hardly ever drawn.
+    assert lengths.min() > 0.9 * min(start.norm(), end.norm())
+    assert lengths.max() < 1.1 * max(start.norm(), end.norm())
+    assert ((start + end) / 2).norm() < 0.8 * min(start.norm(), end.norm())
+    torch.testing.assert_close(slerp(end, start, 9).flip(0), points)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0, -1.0])
+def test_slerp_where_there_is_no_one_arc(factor: float) -> None:
+    start = torch.tensor([1.0, 2.0, 3.0])
+    points = slerp(start, factor * start, 5)
+    assert points.isfinite().all()
+    torch.testing.assert_close(points[0], start)
+    torch.testing.assert_close(points[-1], factor * start)
+
+
+def test_slerp_of_one_step_is_its_start() -> None:
+    start, end = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    torch.testing.assert_close(slerp(start, end, 1), start.unsqueeze(0))
+
+
+def test_the_packages_names() -> None:
+    assert set(gan_lightning.__all__) == {"Run", "UserError", "load_generator", "train"}
+    for name in gan_lightning.__all__:
+        assert getattr(gan_lightning, name) is getattr(gan_lightning.api, name)
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        gan_lightning.trian  # noqa: B018

@@ -1,0 +1,155 @@
+"""Ctrl-C and SIGTERM: an end after the current iteration, all saved, and the handlers put back."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from gan_lightning.training.interrupt import SIGNALS
+
+EACH = "trainer.log_every_n_steps=1"
+
+
+def baseline(number: int, frame: Any) -> None:
+    """Handles signals outside a run."""
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    """Handlers that can be told from others, so that no signal ends the tests."""
+    previous = {number: signal.signal(number, baseline) for number in SIGNALS}
+    yield
+    for number, handler in previous.items():
+        signal.signal(number, handler)
+
+
+class Send(Callback):
+    """Sends signals to this process in the middle of an iteration."""
+
+    def __init__(self, iteration: int, *signals: signal.Signals) -> None:
+        self.iteration = iteration
+        self.signals = signals
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.iteration:
+            for number in self.signals:
+                os.kill(os.getpid(), number)
+
+
+def current() -> list[Any]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signal_ends_the_run_after_its_iteration(tiny, resume, watch, same, number, capsys):
+    whole = tiny("whole", EACH, "trainer.max_steps=8")
+    watch(Send(4, number))
+    stopped = tiny("run", EACH, "trainer.max_steps=8")
+
+    assert stopped.run.status == stopped.results()["status"] == number.name
+    assert stopped.run.iteration == stopped.results()["iteration"] == 5
+    assert stopped.checkpoint()["global_step"] == 5
+    assert stopped.iterations() == [1, 2, 3, 4, 5]
+    assert f"resume={stopped.path}" in capsys.readouterr().out
+
+    watch()
+    resumed = resume(stopped.path)
+    assert resumed.run.status == resumed.results()["status"] == "finished"
+    same(resumed.checkpoint()["state_dict"], whole.checkpoint()["state_dict"])
+    same(resumed.checkpoint()["optimizer_states"], whole.checkpoint()["optimizer_states"])
+    assert resumed.rows() == whole.rows()
+
+
+def test_handlers_are_put_back_after_a_run(tiny):
+    tiny("run", "trainer.max_steps=2")
+    assert current() == [baseline, baseline]
+
+
+def test_handlers_are_put_back_after_a_signal(tiny, watch):
+    watch(Send(1, signal.SIGTERM))
+    tiny("run", "trainer.max_steps=4")
+    assert current() == [baseline, baseline]
+
+
+def test_handlers_are_put_back_after_an_error(tiny, watch):
+    class Crash(Callback):
+        def on_train_batch_start(self, *arguments: Any) -> None:
+            raise RuntimeError("a crash")
+
+    watch(Crash())
+    with pytest.raises(RuntimeError, match="a crash"):
+        tiny("run", "trainer.max_steps=2")
+    assert current() == [baseline, baseline]
+
+
+def test_second_ctrl_c_ends_at_once(tiny, folder, watch):
+    watch(Send(4, signal.SIGINT, signal.SIGINT))
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        tiny("run", "trainer.max_steps=8", "checkpoint.every=3", EACH)
+
+    assert folder("run").results()["status"] != "finished"
+    assert folder("run").results()["iteration"] == 4
+    assert folder("run").checkpoint()["global_step"] == 3
+    assert current() == [baseline, baseline]
+
+
+def test_run_in_a_thread_leaves_signals_alone(tiny, watch):
+    results, during = [], []
+
+    class Look(Callback):
+        def on_train_batch_start(self, *arguments: Any) -> None:
+            during.append(current())
+
+    watch(Look())
+    thread = threading.Thread(target=lambda: results.append(tiny("run", "trainer.max_steps=3")))
+    thread.start()
+    thread.join(timeout=60)
+
+    assert results[0].run.status == "finished"
+    assert during == [[baseline, baseline]] * 3
+    assert current() == [baseline, baseline]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_exit_status_of_a_process(tiny_command, folder, resume, tmp_path, number, status):
+    endless = ("trainer.max_steps=1000000", "checkpoint.every=1000000", "samples.every=1000000", EACH)
+    command = tiny_command(*endless, f"hydra.run.dir={tmp_path / 'run'}")
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (tmp_path / "output").open("w") as output:
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=output, stderr=output)
+    try:
+        wait_for_rows(process, tmp_path / "run" / "metrics.csv", 20)
+        process.send_signal(number)
+        assert process.wait(timeout=10) == status
+    finally:
+        process.kill()
+        process.wait()
+
+    stopped = folder("run")
+    iteration = stopped.checkpoint()["global_step"]
+    assert iteration >= 20
+    assert stopped.results()["status"] == number.name
+    assert stopped.results()["iteration"] == iteration
+    assert stopped.iterations() == list(range(1, iteration + 1))
+
+    resumed = resume(stopped.path, f"trainer.max_steps={iteration + 3}")
+    assert resumed.run.status == resumed.results()["status"] == "finished"
+    assert resumed.iterations() == list(range(1, iteration + 4))
+
+
+def wait_for_rows(process: subprocess.Popen[bytes], path: Path, rows: int) -> None:
+    """Waits until the run has logged so much."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None
+        if path.is_file() and len(path.read_bytes().splitlines()) > rows:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the run did not begin to train")

@@ -1,0 +1,223 @@
+"""A run that is stopped and resumed ends as if it had never stopped, and leaves no trace of the stop."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from gan_lightning.commands import train as train_command
+from gan_lightning.errors import UserError
+
+EACH = ("trainer.log_every_n_steps=1", "samples.every=2")
+# A pass has seven minibatches of 256: iteration 4 is in the middle of the first pass, or of the third.
+RECIPES = {
+    "vanilla": ("loss=vanilla", "dataset.batch_size=256"),
+    "wgan_gp": ("loss=wgan_gp", "loss.n_critic=5", "dataset.batch_size=256"),
+    "wgan_clip": (
+        "loss=wgan_clip",
+        "loss.schedule.boost=4",
+        "loss.schedule.boost_first=3",
+        "loss.schedule.boost_every=6",
+        "dataset.batch_size=256",
+    ),
+    "dcgan": ("loss=vanilla", "network=dcgan", "loss.n_critic=2"),
+}
+
+
+class Crash(Callback):
+    """Ends a run as an error would, in the iteration with this number."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == self.iteration:
+            raise RuntimeError("a crash")
+
+
+def pictures(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "samples").iterdir()}
+
+
+def assert_same_end(actual: Any, expected: Any, same: Any) -> None:
+    """Networks, average, optimizers, table and pictures are bit-equal."""
+    for key in ("state_dict", "optimizer_states", "global_step"):
+        same(actual.checkpoint()[key], expected.checkpoint()[key])
+    assert actual.rows() == expected.rows()
+    assert pictures(actual.path) == pictures(expected.path)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "stops"),
+    [("vanilla", (4,)), ("vanilla", (2, 6)), ("wgan_gp", (4,)), ("wgan_clip", (4,)), ("dcgan", (4,))],
+)
+def test_stopped_and_resumed_is_as_in_one_go(tiny, resume, same, recipe, stops):
+    whole = tiny("whole", *RECIPES[recipe], *EACH, "trainer.max_steps=9")
+
+    parts = tiny("parts", *RECIPES[recipe], *EACH, f"trainer.max_steps={stops[0]}")
+    for stop in (*stops[1:], 9):
+        parts = resume(parts.path, f"trainer.max_steps={stop}")
+
+    assert parts.run.iteration == parts.results()["iteration"] == 9
+    assert parts.run.status == parts.results()["status"] == "finished"
+    assert_same_end(parts, whole, same)
+    events = parts.events()
+    for tag in events.Tags()["scalars"]:
+        assert [event.step for event in events.Scalars(tag)] == list(range(1, 10))
+    assert [event.step for event in events.Images("samples/generator")] == [0, 2, 4, 6, 8, 9]
+    assert [event.step for event in events.Images("samples/real")] == [0]
+
+
+def test_iterations_after_the_last_checkpoint_of_a_crashed_run_are_done_again(tiny, folder, resume, watch, same):
+    overrides = (*EACH, "checkpoint.every=3", "trainer.max_steps=9")
+    whole = tiny("whole", *overrides)
+    watch(Crash(8))
+    with pytest.raises(RuntimeError, match="a crash"):
+        tiny("parts", *overrides)
+    crashed = folder("parts")
+    assert crashed.results()["status"] == "failed"
+    assert crashed.checkpoint()["global_step"] == 6
+    assert crashed.iterations() == [1, 2, 3, 4, 5, 6, 7, 8]
+
+    watch()
+    parts = resume(crashed.path)
+
+    assert_same_end(parts, whole, same)
+    events = parts.events()
+    for tag in events.Tags()["scalars"]:
+        assert [event.step for event in events.Scalars(tag)] == list(range(1, 10))
+    assert [event.step for event in events.Images("samples/generator")] == [0, 2, 4, 6, 8, 9]
+    assert parts.results()["status"] == "finished"
+
+
+def test_means_over_a_log_window_survive_a_stop_inside_it(tiny, folder, resume, watch, same):
+    overrides = ("trainer.log_every_n_steps=5", "checkpoint.every=7", "trainer.max_steps=15")
+    whole = tiny("whole", *overrides)
+    watch(Crash(8))
+    with pytest.raises(RuntimeError, match="a crash"):
+        tiny("parts", *overrides)
+
+    watch()
+    parts = resume(folder("parts").path)
+
+    assert parts.iterations() == [5, 10, 15]
+    assert_same_end(parts, whole, same)
+
+
+def test_seconds_go_on_and_the_recorded_config_stays(tiny, resume):
+    part = tiny("run", *EACH, "trainer.max_steps=3")
+    before, config = part.results(), part.config()
+
+    resumed = resume(part.path, "trainer.max_steps=6")
+
+    seconds = [event.value for event in resumed.events().Scalars("progress/seconds")]
+    assert seconds == sorted(seconds)
+    assert resumed.results()["seconds"] > before["seconds"]
+    assert resumed.run.seconds == pytest.approx(resumed.results()["seconds"], abs=0.01)
+    for group in ("seed", "dataset", "network", "loss", "regularizer", "ema"):
+        assert resumed.config()[group] == config[group]
+    assert resumed.config()["trainer"]["max_steps"] == 6
+
+
+def test_resuming_a_complete_run_changes_nothing(tiny, resume, capsys):
+    complete = tiny("run", "trainer.max_steps=4")
+    before = complete.files()
+
+    again = resume(complete.path)
+
+    assert again.run.status == "finished"
+    assert again.run.iteration == 4
+    assert complete.files() == before
+    assert "complete at iteration 4" in capsys.readouterr().out
+
+
+def test_a_resumed_run_remains_the_run_it_is(tiny, resume):
+    part = tiny("run", "trainer.max_steps=3")
+    before = part.files()
+
+    for override in ("seed=1", "loss.n_critic=2", "dataset.batch_size=32", "loss=wgan_gp", "ema.decay=0.5"):
+        with pytest.raises(UserError, match=override.partition("=")[0]):
+            resume(part.path, "trainer.max_steps=6", override)
+    assert part.files() == before
+
+
+# resume=auto
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def age(folder: Path, seconds: int) -> None:
+    """Makes a run's checkpoint look as if it were written so long ago."""
+    path = folder / "checkpoints" / "last.ckpt"
+    time = path.stat().st_mtime - seconds
+    os.utime(path, (time, time))
+
+
+def test_auto_goes_on_with_the_newest_run_of_the_config(tiny, place):
+    old = tiny(None, "trainer.max_steps=3")
+    new = tiny(None, "trainer.max_steps=4")
+    other_seed = tiny(None, "trainer.max_steps=3", "seed=1")
+    other_loss = tiny(None, "trainer.max_steps=3", "loss=wgan_gp")
+    age(old.path, 200)
+    age(new.path, 100)
+    untouched = [(other, other.files()) for other in (old, other_seed, other_loss)]
+
+    resumed = tiny(None, "resume=auto", "trainer.max_steps=6")
+
+    assert resumed.path.resolve() == new.path.resolve()
+    assert resumed.run.iteration == resumed.checkpoint()["global_step"] == 6
+    assert all(other.files() == before for other, before in untouched)
+
+
+@pytest.mark.parametrize("override", ["seed=1", "loss=wgan_gp", "network.latent_dim=5", "loss.n_critic=2"])
+def test_auto_starts_anew_where_there_is_no_run_of_the_config(tiny, place, override):
+    other = tiny(None, "trainer.max_steps=3")
+    before = other.files()
+
+    started = tiny(None, "resume=auto", "trainer.max_steps=4", override)
+
+    assert started.path != other.path
+    assert started.run.iteration == 4
+    assert other.files() == before
+
+
+def test_auto_starts_anew_in_an_empty_folder_and_then_goes_on(tiny, place):
+    first = tiny(None, "resume=auto", "trainer.max_steps=3")
+    assert first.path.parts[0] == "outputs"
+    second = tiny(None, "resume=auto", "trainer.max_steps=5")
+
+    assert second.path.resolve() == first.path.resolve()
+    assert len(list(place.glob("outputs/*/*"))) == 1
+
+
+def test_auto_ignores_a_run_without_a_checkpoint(tiny, place):
+    first = tiny(None, "trainer.max_steps=3")
+    (first.path / "checkpoints" / "last.ckpt").unlink()
+
+    assert tiny(None, "resume=auto", "trainer.max_steps=3").path != first.path
+
+
+def test_auto_ignores_what_other_programs_left(tiny, place):
+    other = place / "outputs" / "other"
+    for path, text in ((".hydra/config.yaml", "db: mysql"), ("checkpoints/last.ckpt", "")):
+        (other / path).parent.mkdir(parents=True)
+        (other / path).write_text(text)
+
+    assert tiny(None, "resume=auto", "trainer.max_steps=3").path.name != "other"
+
+
+def test_auto_searches_no_further_than_the_folder_of_runs(tiny, place, monkeypatch):
+    searched = []
+    monkeypatch.setattr(train_command, "find_resumable", lambda config, root: searched.append(Path(root)))
+
+    tiny("runs/new", "resume=auto", "trainer.max_steps=2")
+
+    assert searched
+    assert all(place in (root, *root.parents) for root in searched)

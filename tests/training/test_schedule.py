@@ -1,0 +1,81 @@
+"""The schedule's closed forms against counting one iteration after the other."""
+
+import itertools
+
+import pytest
+
+from gan_lightning.training.schedule import CriticSchedule
+
+SETTINGS = [
+    pytest.param(*values, id="-".join(map(str, values)))
+    for values in itertools.product((1, 2, 5), (0, 1, 3, 100), (0, 1, 7, 25), (1, 2, 10, 500))
+]
+
+
+def count(n_critic, boost, boost_first, boost_every, iterations):
+    """The updates of each iteration, from the sets of iterations that are boosted."""
+    boosted = set(range(boost_first)) | set(range(0, iterations, boost_every)) if boost else set()
+    return [boost if iteration in boosted else n_critic for iteration in range(iterations)]
+
+
+@pytest.mark.parametrize(("n_critic", "boost", "boost_first", "boost_every"), SETTINGS)
+def test_equals_counting(n_critic, boost, boost_first, boost_every):
+    schedule = CriticSchedule(n_critic, boost, boost_first, boost_every)
+    steps = count(n_critic, boost, boost_first, boost_every, 1100)
+    totals = [0, *itertools.accumulate(steps)]
+    assert [schedule.steps(iteration) for iteration in range(1100)] == steps
+    assert [schedule.steps_before(iteration) for iteration in range(1101)] == totals
+
+
+@pytest.mark.parametrize(("n_critic", "boost", "boost_first", "boost_every"), SETTINGS)
+def test_iterations_is_the_fewest_that_suffice(n_critic, boost, boost_first, boost_every):
+    schedule = CriticSchedule(n_critic, boost, boost_first, boost_every)
+    totals = [0, *itertools.accumulate(count(n_critic, boost, boost_first, boost_every, 300))]
+    fewest = 0
+    for minibatches in range(250):
+        while totals[fewest] < minibatches:
+            fewest += 1
+        assert schedule.iterations(minibatches) == fewest
+
+
+def test_iterations_of_an_epoch_that_does_not_divide():
+    # 14 minibatches of 128 digits, five an iteration: two iterations draw 10, three draw 15.
+    assert CriticSchedule(5).iterations(14) == 3
+    assert CriticSchedule(5).iterations(15) == 3
+    assert CriticSchedule(5).iterations(16) == 4
+
+
+def test_official_wgan_counts():
+    schedule = CriticSchedule(n_critic=5, boost=100)
+    steps = {iteration: schedule.steps(iteration) for iteration in range(1502)}
+    boosted = {iteration for iteration, number in steps.items() if number == 100}
+    assert boosted == {*range(25), 500, 1000, 1500}
+    assert all(number == 5 for iteration, number in steps.items() if iteration not in boosted)
+    assert schedule.steps_before(25) == 2500
+    assert schedule.steps_before(500) == 2500 + 475 * 5
+    assert schedule.steps_before(501) == 2500 + 475 * 5 + 100
+    assert schedule.steps_before(1001) == 2500 + 475 * 5 + 100 + 499 * 5 + 100
+
+
+def test_default_is_one_update():
+    schedule = CriticSchedule()
+    assert [schedule.steps(iteration) for iteration in (0, 1, 24, 25, 500)] == [1] * 5
+    assert schedule.steps_before(10**12) == 10**12
+
+
+def test_far_iterations_stay_exact():
+    schedule = CriticSchedule(n_critic=5, boost=100)
+    # Of 10**15 iterations one in 500 is boosted, and 24 more at the start.
+    total = 10**15 * 5 + 95 * (10**15 // 500 + 24)
+    assert schedule.steps_before(10**15) == total
+    assert schedule.iterations(total) == 10**15
+    assert schedule.iterations(total + 1) == 10**15 + 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"), [("n_critic", 0, 1), ("boost", -1, 0), ("boost_first", -1, 0), ("boost_every", 0, 1)]
+)
+def test_values_out_of_range(name, value, least):
+    with pytest.raises(ValueError, match=f"^{name} must be at least {least}, got {value}$"):
+        CriticSchedule(**{name: value})
+    CriticSchedule(**{name: least})
