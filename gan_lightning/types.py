@@ -1,7 +1,7 @@
 """Value ranges as types: `n_critic: PositiveInt` is documentation, a config check and a constructor check at once."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,7 @@ def check_ranges(instance: Any) -> None:
     """Raises ValueError if a field of a dataclass instance lies outside the range its annotation names."""
     for name, hint in get_type_hints(type(instance), include_extras=True).items():
         value = getattr(instance, name, None)
-        for bounds in getattr(hint, "__metadata__", ()):
-            if isinstance(bounds, Range) and isinstance(value, int | float) and value not in bounds:
-                raise ValueError(f"{name} must be {bounds}, got {value}")
+        for part in (hint, *get_args(hint)):  # of `PositiveInt | None` too
+            for bounds in getattr(part, "__metadata__", ()):
+                if isinstance(bounds, Range) and isinstance(value, int | float) and value not in bounds:
+                    raise ValueError(f"{name} must be {bounds}, got {value}")

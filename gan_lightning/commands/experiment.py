@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 from rich.console import Console
@@ -75,11 +76,15 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
         describe(config, folder, overrides, trainer, new=resumed_at is None)
     record = Recorder(folder, trainer, monitor, config.seed)
     record("running")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.threads or threads)
     try:
         trainer.fit(model, data, ckpt_path=folder / LAST if resumed_at is not None else None)
     except BaseException:
         record("failed")
         raise
+    finally:
+        torch.set_num_threads(threads)
     complete = 0 < limit <= trainer.global_step
     status = interrupt.received.name if interrupt.received and not complete else "finished"
     record(status)

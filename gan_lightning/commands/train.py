@@ -27,11 +27,11 @@ from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.config.check import ALLOWED
 from gan_lightning.config.compose import CONF, Sources, compose, parse
 from gan_lightning.errors import UserError
-from gan_lightning.types import NonNegativeInt
+from gan_lightning.types import NonNegativeInt, PositiveInt
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
-RESUMABLE = ("trainer", "checkpoint", "samples", "dataset.root", "dataset.memory_gib", "hydra")
+RESUMABLE = ("threads", "trainer", "checkpoint", "samples", "dataset.root", "dataset.memory_gib", "hydra")
 
 # The saved config has no hydra node; this is what conf/train.yaml says there.
 RESUMED_HYDRA = ("hydra.job.name=train", "hydra.job_logging.handlers.console.level=WARNING")
@@ -43,6 +43,7 @@ class Experiment:
 
     seed: NonNegativeInt
     resume: str | None
+    threads: PositiveInt | None
     dataset: dict[str, Any]
     network: dict[str, Any]
     loss: dict[str, Any]

@@ -66,7 +66,7 @@ class GANDataModule(LightningDataModule):
         return self.images
 
     def real_images(self, count: int) -> Tensor:
-        """The first `count` images of the first pass, in [-1, 1]: shape (count, C, H, W), on the CPU."""
+        """The first `count` images that training sees, in [-1, 1]: shape (count, C, H, W), on the CPU."""
         order = torch.cat([self.stream.minibatch(number) for number in range(-(-count // self.batch_size))])
         return to_unit_range(self.loaded[order[:count].to(self.loaded.device)]).cpu()
 

@@ -1,6 +1,6 @@
 """Choices that all networks share: normalisation and the generator's last activation."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from torch import nn
 
@@ -10,10 +10,13 @@ OutputActivation = Literal["tanh", "sigmoid", "none"]
 
 def norm_1d(norm: Norm, width: int) -> nn.Module:
     """Normalisation of activations (N, width)."""
-    layers = {"none": nn.Identity, "batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-    if norm not in layers:
-        raise ValueError(f"norm={norm} needs images with height and width; a perceptron has none, batch or layer")
-    return layers[norm](width) if norm != "none" else nn.Identity()
+    if norm == "batch":
+        return nn.BatchNorm1d(width)
+    if norm == "layer":
+        return nn.LayerNorm(width)
+    if norm == "none":
+        return nn.Identity()
+    raise ValueError(f"norm={norm} needs images with height and width; a perceptron has none, batch or layer")
 
 
 def norm_2d(norm: Norm, channels: int) -> nn.Module:
@@ -24,11 +27,17 @@ def norm_2d(norm: Norm, channels: int) -> nn.Module:
         return nn.InstanceNorm2d(channels, affine=True)
     if norm == "layer":
         return nn.GroupNorm(1, channels)
-    return nn.Identity()
+    if norm == "none":
+        return nn.Identity()
+    raise ValueError(f"norm is {norm!r}; there are {', '.join(get_args(Norm))}")
 
 
 def output_activation_layer(name: OutputActivation) -> nn.Module:
-    return {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "none": nn.Identity}[name]()
+    """The generator's last layer; images are to lie in [-1, 1], which of these only tanh ensures."""
+    layers = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "none": nn.Identity}
+    if name not in layers:
+        raise ValueError(f"output_activation is {name!r}; there are {', '.join(layers)}")
+    return layers[name]()
 
 
 def uses_batch_statistics(network: nn.Module) -> bool:

@@ -18,6 +18,8 @@ class RunningMeans:
         self._counts: dict[tuple[str, ...], int] = {}
 
     def add(self, scalars: Mapping[str, Tensor]) -> None:
+        if not scalars:
+            return
         names = tuple(scalars)
         with torch.no_grad():
             values = torch.stack(tuple(scalars.values())).float()
@@ -32,7 +34,13 @@ class RunningMeans:
         """The means by name; `reduce` may average the vector of them over ranks before it leaves the device."""
         if not self._sums:
             return {}
-        means = reduce(torch.cat([total / self._counts[names] for names, total in self._sums.items()]))
-        result = dict(zip((name for names in self._sums for name in names), means.tolist(), strict=True))
+        means = torch.cat([total / self._counts[names] for names, total in self._sums.items()])
+        values = iter(reduce(means).tolist())
+        totals: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        for names, count in self._counts.items():
+            for name in names:
+                totals[name] = totals.get(name, 0.0) + count * next(values)
+                counts[name] = counts.get(name, 0) + count
         self._sums, self._counts = {}, {}
-        return result
+        return {name: total / counts[name] for name, total in totals.items()}

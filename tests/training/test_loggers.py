@@ -48,7 +48,7 @@ def test_table_grows_a_column_when_a_metric_first_appears(table, tmp_path):
 
 def test_table_of_a_resumed_run_drops_later_rows_and_goes_on(table, tmp_path):
     metrics = table()
-    for step in (5, 10, 15):
+    for step in (5, 10, 11, 15):
         metrics.log_metrics({"a": step / 10}, step=step)
 
     resumed = table(10)
