@@ -5,6 +5,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -148,7 +149,8 @@ class Recorder:
             "status": status,
             "iteration": self.trainer.global_step,
             "seconds": round(self.monitor.seconds, 3),
-            "metrics": self.monitor.latest,
+            # JSON has no NaN and no infinity.
+            "metrics": {name: value if isfinite(value) else None for name, value in self.monitor.latest.items()},
         }
         written = json.dumps(state | self.fixed, indent=2) + "\n"
         temporary = self.folder / f"{RESULTS}.tmp"

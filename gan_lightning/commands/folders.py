@@ -87,21 +87,22 @@ def find_generator(run: str) -> Path:
     return file
 
 
-def find_resumable(config: DictConfig, root: str) -> Path | None:
+def find_resumable(config: DictConfig, root: Path) -> Path | None:
     """The newest run below `root` with the same config, circumstances apart, that has a checkpoint."""
     wanted = essence(config)
-    runs = [saved.parent.parent for saved in Path(root).glob(f"**/{SAVED}")]
+    runs = [saved.parent.parent for saved in root.glob(f"**/{SAVED}")]
     runs = [run for run in runs if (run / LAST).is_file()]
     for run in sorted(runs, key=lambda run: (run / LAST).stat().st_mtime, reverse=True):
         saved = OmegaConf.load(run / SAVED)
-        assert isinstance(saved, DictConfig)
-        if essence(saved) == wanted:
+        if isinstance(saved, DictConfig) and essence(saved) == wanted:
             return run
     return None
 
 
 def essence(config: DictConfig) -> dict[str, Any]:
     """What makes a run the run it is, as plain containers."""
-    kept = {key: value for key, value in plain(config).items() if key in (*GROUPS, "seed")}
-    kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key not in ("root", "source")}
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    kept = {key: value for key, value in plain(own).items() if key in (*GROUPS, "seed")}
+    if "dataset" in kept:  # otherwise it is the config of another program
+        kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key not in ("root", "source")}
     return kept

@@ -180,6 +180,7 @@ def table(jobs: Sequence[Job], shared: str) -> Table:
         path = job.folder / RESULTS
         results = json.loads(path.read_text()) if path.is_file() else {}
         metrics = results.get("metrics", {})
-        losses = [f"{metrics[n]:.3f}" if n in metrics else "-" for n in ("loss/discriminator", "loss/generator")]
+        found = [metrics.get(name) for name in ("loss/discriminator", "loss/generator")]
+        losses = ["-" if value is None else f"{value:.3f}" for value in found]
         result.add_row(job.name, job.status, str(results.get("iteration", "-")), f"{job.seconds:.0f}", *losses)
     return result

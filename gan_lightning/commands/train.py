@@ -34,7 +34,7 @@ STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 RESUMABLE = ("threads", "trainer", "checkpoint", "samples", "dataset.root", "dataset.memory_gib", "hydra")
 
 # The saved config has no hydra node; this is what conf/train.yaml says there.
-RESUMED_HYDRA = ("hydra.job.name=train", "hydra.job_logging.handlers.console.level=WARNING")
+RESUMED_HYDRA = ("hydra.job.name=train", "++hydra.job_logging.handlers.console.level=WARNING")
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def check_jobs(sources: Sources, overrides: Sequence[Override]) -> None:
 def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str]) -> tuple[Sources, list[str]]:
     """Plans to go on in a run's folder, with the config saved there; `auto` without such a run plans a new one."""
     if which == "auto":
-        found = find_resumable(config, Path(config.hydra.run.dir).parts[0])
+        found = find_resumable(config, folder_of_runs(Path(config.hydra.run.dir)))
         if found is None:
             return sources, [*overrides, f"hydra.run.dir={quoted(reserve(config.hydra.run.dir))}"]
         # What the run was started with is in its folder already.
@@ -150,6 +150,11 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
     compose(saved, overrides, SCHEMA)
     place = [f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *place]
+
+
+def folder_of_runs(place: Path) -> Path:
+    """The folder below which a new run of that place would find its elders: `outputs` of outputs/DATE/TIME."""
+    return place.parent if place.is_absolute() else Path(place.parts[0])
 
 
 def may_change(override: str) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class RunCheckpoint(Checkpoint):
     def save(self, trainer: Trainer, model: LightningModule, kept: bool) -> None:
         """Saves now, on all ranks together."""
         assert isinstance(model, GAN)
+        require_finite_weights(model, trainer.global_step)
         last = self.folder / LAST
         temporary = last.with_suffix(".tmp")
         trainer.save_checkpoint(temporary)
@@ -65,11 +67,25 @@ class RunCheckpoint(Checkpoint):
         if kept:
             named = last.with_name(f"iteration={trainer.global_step:08d}.ckpt")
             named.unlink(missing_ok=True)
-            os.link(temporary, named)
+            try:
+                os.link(temporary, named)
+            except OSError:  # a file system without links
+                shutil.copyfile(temporary, named)
         os.replace(temporary, last)
         save_generator(
             model.ema_generator, self.config["network"]["generator"], self.folder / GENERATOR, trainer.global_step
         )
+
+
+def require_finite_weights(model: nn.Module, iteration: int) -> None:
+    """Raises FloatingPointError naming a tensor that is not finite: it must not replace a checkpoint that is."""
+    floats = {name: value for name, value in model.state_dict().items() if value.is_floating_point()}
+    finite = torch.stack([value.isfinite().all() for value in floats.values()])
+    for name, is_finite in zip(floats, finite.tolist(), strict=True):
+        if not is_finite:
+            raise FloatingPointError(
+                f"{name} is not finite at iteration {iteration}: training has diverged. The last checkpoint is kept."
+            )
 
 
 def save_generator(generator: nn.Module, config: dict[str, Any], path: Path, iteration: int) -> None:
@@ -111,4 +127,6 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         kept = sorted(path.parent.glob("iteration=*.ckpt"))
         others = f" Another checkpoint is there: {kept[-1]}." if kept else ""
         raise UserError(f"The checkpoint {path} is damaged and can't be loaded ({reason}).{others}") from error
+    if not isinstance(checkpoint, dict) or not {"global_step", "state_dict", "config"} <= checkpoint.keys():
+        raise UserError(f"{path} is not a checkpoint of this program.")
     return checkpoint

@@ -6,7 +6,7 @@ the moving average count iterations.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import torch
 from pytorch_lightning import LightningModule, Trainer
@@ -73,6 +73,13 @@ class GAN(LightningModule):
             generator_optimizer(self.generator.parameters()),
             discriminator_optimizer(self.discriminator.parameters()),
         ]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["running_means"] = self.means.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Of several ranks, each goes on with what the first one had.
+        self.means.load_state_dict(checkpoint["running_means"], self.device)
 
     def on_train_start(self) -> None:
         # The networks are on their device now, so that their tensors can be held on to.

@@ -45,7 +45,8 @@ class Interrupt(Callback):
                 self.received = signal.Signals(agreed)
                 trainer.should_stop = True
 
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Later, or after an exception, Lightning itself puts back what it found.
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}

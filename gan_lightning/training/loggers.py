@@ -38,12 +38,8 @@ class MetricsTable(Logger):
         super().__init__()
         self.path = path
         self.columns: list[str] = []
-        if resumed_at is not None and path.is_file():
-            with path.open(newline="") as file:
-                reader = csv.DictReader(file)
-                rows = [row for row in reader if int(row["iteration"]) <= resumed_at]
-                self.columns = list(reader.fieldnames or [])
-            self._rewrite(rows)
+        if resumed_at is not None:
+            self.resume(resumed_at)
 
     @property
     def name(self) -> str:
@@ -52,6 +48,16 @@ class MetricsTable(Logger):
     @property
     def version(self) -> str:
         return ""
+
+    @rank_zero_only
+    def resume(self, iteration: int) -> None:
+        """Goes on with the table that is there, as it was at an iteration."""
+        if self.path.is_file():
+            with self.path.open(newline="") as file:
+                reader = csv.DictReader(file)
+                rows = [row for row in reader if int(row["iteration"]) <= iteration]
+                self.columns = list(reader.fieldnames or [])
+            self._rewrite(rows)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:

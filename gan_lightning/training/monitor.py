@@ -47,7 +47,7 @@ class Monitor(Callback):
     ) -> None:
         assert isinstance(pl_module, GAN)
         iteration = trainer.global_step
-        if not (pl_module.logs_after(iteration) or trainer.should_stop):
+        if not pl_module.logs_after(iteration):
             return
         metrics = pl_module.means.take(lambda values: trainer.strategy.reduce(values, reduce_op="mean"))
         now = time.monotonic()

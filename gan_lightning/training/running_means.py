@@ -30,6 +30,15 @@ class RunningMeans:
             self._sums[names] = values
             self._counts[names] = 1
 
+    def state_dict(self) -> list[tuple[list[str], list[float], int]]:
+        """Names, sums and count of each group: a run that stops between two log points goes on with them."""
+        return [(list(names), total.tolist(), self._counts[names]) for names, total in self._sums.items()]
+
+    def load_state_dict(self, state: list[tuple[list[str], list[float], int]], device: torch.device) -> None:
+        """Takes up what `state_dict` gave."""
+        self._sums = {tuple(names): torch.tensor(total, device=device) for names, total, _ in state}
+        self._counts = {tuple(names): count for names, _, count in state}
+
     def take(self, reduce: Callable[[Tensor], Tensor] = lambda values: values) -> dict[str, float]:
         """The means by name; `reduce` may average the vector of them over ranks before it leaves the device."""
         if not self._sums:
