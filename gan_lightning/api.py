@@ -13,7 +13,7 @@ from gan_lightning.commands.experiment import Run, run_experiment
 from gan_lightning.commands.folders import find_generator
 from gan_lightning.commands.train import SCHEMA, plan
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import Sources, compose
+from gan_lightning.config.compose import Sources, compose, without_hydra
 from gan_lightning.errors import UserError
 from gan_lightning.networks.generator import Generator
 from gan_lightning.run_folder import LAST
@@ -32,8 +32,7 @@ def train(*overrides: str) -> Run:
     sources, planned = plan(Sources("train"), list(overrides), multirun=False)
     config = compose(sources, planned, SCHEMA)
     folder = Path(config.hydra.run.dir)
-    user_config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return run_experiment(user_config, folder, overrides)
+    return run_experiment(without_hydra(config), folder, overrides)
 
 
 class Sampler:

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import re
+import shlex
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from torch.utils.tensorboard.summary import hparams
 from gan_lightning.commands.hardware import build_trainer, check_hardware, silence, spare_cuda_lookups
 from gan_lightning.commands.provenance import hyperparameters, provenance
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import plain
+from gan_lightning.config.compose import override_value, plain
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, LAST, METRICS, RESULTS, SAMPLES, SAVED
@@ -162,11 +164,18 @@ def discard(folder: Path) -> None:
     """Removes a folder that was made for a run that can't start; one that holds a run stays."""
     if (folder / CONFIG).exists():
         return
-    for name in (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", "console.log"):
+    for name in (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log"):
         (folder / name).unlink(missing_ok=True)
     for path in (folder / ".hydra", folder):
         with suppress(OSError):  # something else is in it
             path.rmdir()
+
+
+def typed(key: str, path: Path) -> str:
+    """KEY=PATH as one types it in a shell, quoted where the shell or Hydra would take it for something else."""
+    if re.fullmatch(r"[\w./-]+", str(path)):
+        return f"{key}={path}"
+    return shlex.quote(f"{key}={override_value(path)}")
 
 
 def summarise(run: Run) -> None:
@@ -181,11 +190,11 @@ def summarise(run: Run) -> None:
         "run folder": str(folder),
         "losses": ", ".join(losses),
         "samples": str(pictures[-1]) if pictures else "",
-        "TensorBoard": f"tensorboard --logdir {folder if folder.is_absolute() else folder.parts[0]}",
-        "more samples": f"python -m gan_lightning sample run={folder} n=64 seed=0 out=grid.png",
+        "TensorBoard": f"tensorboard --logdir {shlex.quote(str(folder if folder.is_absolute() else folder.parts[0]))}",
+        "more samples": f"python -m gan_lightning sample {typed('run', folder)} n=64 seed=0 out=grid.png",
     }
     if run.status != "finished":
-        rows["go on"] = f"python -m gan_lightning resume={folder}"
+        rows["go on"] = f"python -m gan_lightning {typed('resume', folder)}"
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{ends[run.status]} at iteration {run.iteration}, after {run.seconds:.0f} s of training.")
     for name, value in rows.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.config.compose import plain
+from gan_lightning.config.compose import plain, without_hydra
 from gan_lightning.config.suggest import did_you_mean
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, GENERATOR, LAST, SAVED
@@ -20,7 +20,7 @@ def is_first_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
-def reserve(path: str) -> Path:
+def reserve(path: str, key: str = "hydra.run.dir") -> Path:
     """Makes a new folder of that name, or of that name with _2, _3, … where it is taken, also by a simultaneous run."""
     if not is_first_process():
         return Path(path)
@@ -34,10 +34,10 @@ def reserve(path: str) -> Path:
             return folder
         except FileExistsError:
             if not wanted.parent.is_dir():
-                raise UserError(f"hydra.run.dir: {wanted.parent} is a file, not a folder for runs.") from None
+                raise UserError(f"{key} is {wanted}, but {wanted.parent} is a file, not a folder.") from None
             number += 1
         except OSError as error:
-            raise unwritable(folder, error) from error
+            raise unwritable(folder, key, error) from error
 
 
 def refuse_used(folder: Path) -> None:
@@ -49,19 +49,23 @@ def refuse_used(folder: Path) -> None:
             f"hydra.run.dir is {folder}, which already holds a run. Go on with it by resume={folder}, or name another"
             " folder."
         )
+    require_writable(folder, "hydra.run.dir")
+
+
+def require_writable(folder: Path, key: str) -> None:
+    """Makes a folder and tries to write to it. Raises UserError, naming the key it comes from, if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise unwritable(folder, error) from error
+        raise unwritable(folder, key, error) from error
 
 
-def unwritable(folder: Path, error: OSError) -> UserError:
+def unwritable(folder: Path, key: str, error: OSError) -> UserError:
     return UserError(
-        f"hydra.run.dir is {folder}, where no run can be written ({error.strerror}); name a folder"
-        " that you may write to."
+        f"{key} is {folder}, where no run can be written ({error.strerror}); name a folder that you may write to."
     )
 
 
@@ -101,8 +105,7 @@ def find_resumable(config: DictConfig, root: Path) -> Path | None:
 
 def essence(config: DictConfig) -> dict[str, Any]:
     """What makes a run the run it is, as plain containers."""
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    kept = {key: value for key, value in plain(own).items() if key in (*GROUPS, "seed")}
+    kept = {key: value for key, value in plain(without_hydra(config)).items() if key in (*GROUPS, "seed")}
     if "dataset" in kept:  # otherwise it is the config of another program
         kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key not in ("root", "source")}
     return kept

@@ -22,8 +22,10 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from gan_lightning.config.compose import override_value
 from gan_lightning.run_folder import RESULTS
 
 POLL_SECONDS = 0.2
@@ -118,12 +120,10 @@ class ProcessLauncher(Launcher):
 
     def start(self, job: Job, at_once: int, console: Console) -> Job:
         """Starts a job's process; with several at a time its output goes to a file in its folder."""
-        from gan_lightning.commands.train import quoted
-
-        console.print(f"#{job.number} {job.name}")
+        console.print(f"#{job.number} {job.name}", markup=False)
         config_dir = get_args_parser().parse_intermixed_args().config_dir
         command = [sys.executable, "-m", "gan_lightning", "train", *job.overrides]
-        command += ["hydra.mode=RUN", f"hydra.run.dir={quoted(job.folder)}"]
+        command += ["hydra.mode=RUN", f"hydra.run.dir={override_value(job.folder)}"]
         command += ["--config-dir", config_dir] if config_dir else []
         environment = dict(os.environ)
         if at_once > 1:
@@ -167,7 +167,7 @@ def name_jobs(jobs: Sequence[Job]) -> str:
 def report(job: Job, captured: bool, console: Console) -> None:
     """One line when a job has ended, and the last lines of its output when it failed unseen."""
     job.seconds = time.monotonic() - job.started
-    console.print(f"#{job.number} {job.name}: {job.status} after {job.seconds:.0f} s")
+    console.print(f"#{job.number} {job.name}: {job.status} after {job.seconds:.0f} s", markup=False)
     if captured and job.status not in ("finished", "stopped"):
         lines = (job.folder / CONSOLE).read_text(errors="replace").splitlines()[-LAST_LINES:]
         console.print("\n".join(f"    {line}" for line in lines), markup=False)
@@ -175,12 +175,15 @@ def report(job: Job, captured: bool, console: Console) -> None:
 
 def table(jobs: Sequence[Job], shared: str) -> Table:
     """One row a job, from what its folder says."""
-    result = Table("job", "status", "iterations", "seconds", "loss D", "loss G", title=f"Sweep {shared}".strip())
+    result = Table(title=escape(f"Sweep {shared}".strip()))
+    result.add_column("job", overflow="fold")
+    for name in ("status", "iterations", "seconds", "loss D", "loss G"):
+        result.add_column(name, no_wrap=True)
     for job in jobs:
         path = job.folder / RESULTS
         results = json.loads(path.read_text()) if path.is_file() else {}
         metrics = results.get("metrics", {})
         found = [metrics.get(name) for name in ("loss/discriminator", "loss/generator")]
         losses = ["-" if value is None else f"{value:.3f}" for value in found]
-        result.add_row(job.name, job.status, str(results.get("iteration", "-")), f"{job.seconds:.0f}", *losses)
+        result.add_row(escape(job.name), job.status, str(results.get("iteration", "-")), f"{job.seconds:.0f}", *losses)
     return result

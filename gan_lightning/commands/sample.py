@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from gan_lightning.commands.folders import find_generator
-from gan_lightning.config.compose import CONF, Sources, compose, plain
+from gan_lightning.config.compose import CONF, Sources, compose, plain, without_hydra
 from gan_lightning.errors import UserError
 from gan_lightning.types import NonNegativeInt, PositiveInt
 
@@ -34,8 +34,7 @@ def main(arguments: list[str]) -> int:
         print((CONF / "sample.yaml").read_text(), end="")
         return 0
     config = compose(Sources("sample"), arguments, f"{__name__}.{Sampling.__name__}")
-    values = plain(config)
-    print(draw(Sampling(**{key: values[key] for key in Sampling.__dataclass_fields__})))
+    print(draw(Sampling(**plain(without_hydra(config)))))
     return 0
 
 

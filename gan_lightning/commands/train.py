@@ -22,10 +22,10 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from gan_lightning.commands.folders import find_resumable, refuse_used, require_resumable, reserve
+from gan_lightning.commands.folders import find_resumable, refuse_used, require_resumable, require_writable, reserve
 from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.config.check import ALLOWED
-from gan_lightning.config.compose import CONF, Sources, compose, parse
+from gan_lightning.config.compose import CONF, Sources, compose, override_value, parse
 from gan_lightning.errors import UserError
 from gan_lightning.types import NonNegativeInt, PositiveInt
 
@@ -33,8 +33,12 @@ STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = ("threads", "trainer", "checkpoint", "samples", "dataset.root", "dataset.memory_gib", "hydra")
 
-# The saved config has no hydra node; this is what conf/train.yaml says there.
-RESUMED_HYDRA = ("hydra.job.name=train", "++hydra.job_logging.handlers.console.level=WARNING")
+# The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.
+RESUMED_HYDRA = (
+    "hydra.output_subdir=null",  # a refused resume leaves the saved config as it is
+    "hydra.job.name=train",
+    "++hydra.job_logging.handlers.console.level=WARNING",
+)
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,12 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
     if is_sweep:
         check_jobs(sources, parsed)
         if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
+            require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
             return sources, overrides  # a job whose folder there holds a run already is refused on its own
-        return sources, [*overrides, f"hydra.sweep.dir={quoted(reserve(config.hydra.sweep.dir))}"]
+        return sources, [
+            *overrides,
+            f"hydra.sweep.dir={override_value(reserve(config.hydra.sweep.dir, 'hydra.sweep.dir'))}",
+        ]
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")
     if resumed and resumed[-1].value() is not None:
@@ -112,7 +120,7 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
     if any(o.key_or_group == "hydra.run.dir" for o in parsed):
         refuse_used(Path(config.hydra.run.dir))
         return sources, single
-    return sources, [*single, f"hydra.run.dir={quoted(reserve(config.hydra.run.dir))}"]
+    return sources, [*single, f"hydra.run.dir={override_value(reserve(config.hydra.run.dir))}"]
 
 
 def check_jobs(sources: Sources, overrides: Sequence[Override]) -> None:
@@ -133,7 +141,7 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
     if which == "auto":
         found = find_resumable(config, folder_of_runs(Path(config.hydra.run.dir)))
         if found is None:
-            return sources, [*overrides, f"hydra.run.dir={quoted(reserve(config.hydra.run.dir))}"]
+            return sources, [*overrides, f"hydra.run.dir={override_value(reserve(config.hydra.run.dir))}"]
         # What the run was started with is in its folder already.
         overrides = [text for text in overrides if may_change(text)]
         folder = found
@@ -148,7 +156,7 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
                 )
     saved = Sources("config", (folder / ".hydra").absolute(), sources.extra)
     compose(saved, overrides, SCHEMA)
-    place = [f"resume={quoted(folder)}", f"hydra.run.dir={quoted(folder)}", *RESUMED_HYDRA]
+    place = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *place]
 
 
@@ -161,12 +169,6 @@ def may_change(override: str) -> bool:
     """Whether an override is of a key that a resumed run may change."""
     key = parse([override])[0].key_or_group
     return any(key == root or key.startswith(f"{root}.") for root in RESUMABLE)
-
-
-def quoted(path: Path) -> str:
-    """A path as a value that Hydra's override grammar reads as it is."""
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
 
 
 def task(config: DictConfig) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path_from_sources
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -45,14 +47,13 @@ class Sources:
     def open(self) -> Iterator[ConfigLoader]:
         """Hydra, initialised to search them."""
         register_resolvers()
+        # Within this scope, which puts back what was there before, Hydra is made anew with all the folders: the public
+        # way to initialise it takes one.
         with initialize_config_dir(str(self.folder)):
-            loader = GlobalHydra.instance().config_loader()
-            search_path = loader.get_search_path()
-            for folder in self.extra:
-                search_path.prepend("command-line", f"file://{folder}")
-            if self.folder != CONF:
-                search_path.append("gan_lightning", f"file://{CONF}")
-            yield loader
+            places = [f"file://{folder}" for folder in (self.folder, *self.extra)]
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("train", create_config_search_path_from_sources(places))
+            yield GlobalHydra.instance().config_loader()
 
 
 def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConfig:
@@ -66,11 +67,15 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
             refuse_unknown_addition(sources, override, parsed)
         try:
             config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise explain(error, sources, parsed, loader) from error
-    user_config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    check(user_config, schema)
+    check(without_hydra(config), schema)
     return config
+
+
+def without_hydra(config: DictConfig) -> DictConfig:
+    """The config without Hydra's own node, some of which can be resolved in a running job alone."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[Override]:
@@ -95,6 +100,8 @@ def explain(error: Exception, sources: Sources, overrides: Sequence[Override], l
         key = override.key_or_group
         if loader.get_group_options(key) and not override.is_delete():
             options = loader.get_group_options(key, ObjectType.CONFIG)
+            if override.value() is None:
+                return UserError(f"{key}=null: choose one of {', '.join(options)}, or leave {key} out.")
             chosen = override.value()
             for value in chosen if isinstance(chosen, list) else [chosen]:
                 if isinstance(value, str) and value not in options and value != "null":
@@ -110,10 +117,11 @@ def explain(error: Exception, sources: Sources, overrides: Sequence[Override], l
     for override in overrides:
         key = override.key_or_group
         if key in REFUSED:
-            return UserError(f"{key} can't be set: {REFUSED[key]}.")
+            return UserError(f"{override.input_line} can't be set: {REFUSED[key]}.")
         known = keys(config, of_hydra=key.startswith("hydra.")) if config is not None else []
         if known and not (key in known or key in groups or "/" in key or override.is_add()):
-            return UserError(f"There is no key {key}.{did_you_mean(key, [*known, *groups])}")
+            hint = did_you_mean(key, [*known, *groups])
+            return UserError(f"{override.input_line}: there is no key {key}.{hint}")
     return UserError(f"The configuration can't be composed: {first_line(error)}.")
 
 
@@ -131,7 +139,7 @@ def refuse_unknown_addition(sources: Sources, override: Override, overrides: Seq
     known = keys(config)
     is_group = key in GlobalHydra.instance().config_loader().list_groups("")
     if key not in known and not is_group and not (isinstance(parent, DictConfig) and "_target_" in parent):
-        raise UserError(f"+{key}: nothing reads a key {key}.{did_you_mean(key, known)}")
+        raise UserError(f"{override.input_line}: nothing reads a key {key}.{did_you_mean(key, known)}")
 
 
 def keys(config: DictConfig, of_hydra: bool = False) -> list[str]:
@@ -155,6 +163,12 @@ def plain(config: DictConfig) -> dict[str, Any]:
     container = OmegaConf.to_container(config, resolve=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
+
+
+def override_value(path: Path) -> str:
+    """A path as a value that Hydra's override grammar reads as it is."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def first_line(error: BaseException) -> str:

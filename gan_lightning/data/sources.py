@@ -123,6 +123,8 @@ def _download(kind: Any, root: Path, missing: list[Path]) -> None:
                 file.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(folder / file.relative_to(root), file)
     except (RuntimeError, OSError, EOFError, http.client.HTTPException) as error:
+        with contextlib.suppress(OSError):  # it was there before, with something in it
+            root.rmdir()
         # An HTTPError is an OSError with a filename too: the address.
         if isinstance(error, OSError) and error.filename and not isinstance(error, URLError):
             raise UserError(

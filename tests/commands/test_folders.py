@@ -116,13 +116,13 @@ def changed(config: DictConfig, *overrides: str) -> DictConfig:
 
 
 def test_the_newest_run_of_a_config_is_found(here: Path, config: DictConfig) -> None:
-    assert find_resumable(config, "outputs") is None
+    assert find_resumable(config, Path("outputs")) is None
     saved(here / "outputs" / "a", config, age=30)
     newest = saved(here / "outputs" / "day" / "b", config, age=20)
     saved(here / "outputs" / "c", changed(config, "seed=1"), age=10)
     unsaved = saved(here / "outputs" / "d", config, age=0)
     (unsaved / "checkpoints" / "last.ckpt").unlink()
-    found = find_resumable(config, "outputs")
+    found = find_resumable(config, Path("outputs"))
     assert found is not None
     assert found.absolute() == newest
 
@@ -130,6 +130,7 @@ def test_the_newest_run_of_a_config_is_found(here: Path, config: DictConfig) -> 
 @pytest.mark.parametrize(
     "override",
     [
+        "threads=2",
         "trainer.max_steps=7",
         "trainer.accelerator=gpu",
         "checkpoint.every=3",
