@@ -36,4 +36,3 @@ def test_resumes_on_the_gpu_as_if_it_had_not_stopped(tmp_path):
     train(f"resume={part.folder}", "trainer.max_steps=20")
     expected, resumed = weights(whole.folder), weights(part.folder)
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)
-
