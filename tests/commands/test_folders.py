@@ -71,12 +71,16 @@ def test_a_folder_with_a_run_is_refused_another(here: Path) -> None:
         refuse_used(here / "run")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_folder_that_is_read_only(here: Path) -> None:
-    (here / "run").mkdir(mode=0o555)
-    with pytest.raises(UserError, match=r"hydra\.run\.dir is .*run"):
+def test_a_folder_that_may_not_be_written_to(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, *args: object, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    (here / "run").mkdir()
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(UserError, match=r"hydra\.run\.dir is .*run.*Permission denied"):
         refuse_used(here / "run")
-    with pytest.raises(UserError, match=r"hydra\.run\.dir is .*below"):
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(UserError, match=r"hydra\.run\.dir is .*below.*Permission denied"):
         reserve(str(here / "run" / "below"))
 
 
