@@ -32,7 +32,10 @@ def train(*overrides: str) -> Run:
     sources, planned = plan(Sources("train"), list(overrides), multirun=False)
     config = compose(sources, planned, SCHEMA)
     folder = Path(config.hydra.run.dir)
-    return run_experiment(without_hydra(config), folder, overrides)
+    try:
+        return run_experiment(without_hydra(config), folder, overrides)
+    except SystemExit as end:  # Lightning's answer to a second Ctrl-C, which would end a notebook's kernel
+        raise KeyboardInterrupt from end
 
 
 class Sampler:
@@ -79,6 +82,6 @@ def load_generator(run: str | Path, weights: Literal["ema", "raw"] = "ema", devi
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     network: Generator = build(OmegaConf.create({"generator": config}), "generator")
     network.load_state_dict(tensors)
-    if device != "cpu" and not getattr(torch, device).is_available():
+    if device != "cpu" and not getattr(torch, torch.device(device).type).is_available():
         raise UserError(f"device is {device}, which this machine doesn't have; use device=cpu.")
     return Sampler(network, device)

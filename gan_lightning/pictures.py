@@ -16,12 +16,17 @@ def to_pixels(images: Tensor) -> Tensor:
     return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8).cpu()
 
 
+def drawable(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) as grey or colour: with any other number of channels, their mean."""
+    return images if images.shape[1] in (1, 3) else images.mean(1, keepdim=True)
+
+
 def grid(images: Tensor, columns: int | None = None) -> Tensor:
     """One picture (C, height, width), uint8, of images (N, C, H, W) in [-1, 1], row by row.
 
     Without `columns` the grid is as square as can be. Small images are enlarged by repeating pixels.
     """
-    pixels = to_pixels(images)
+    pixels = to_pixels(drawable(images))
     count, channels, height, width = pixels.shape
     columns = columns or max(1, round(count**0.5))
     rows = -(-count // columns)
@@ -45,6 +50,6 @@ def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:
     """Writes images (N, C, H, W) in [-1, 1] at native size as folder/00000.png, 00001.png, …; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{index:05d}.png" for index in range(len(images))]
-    for pixels, path in zip(to_pixels(images), paths, strict=True):
+    for pixels, path in zip(to_pixels(drawable(images)), paths, strict=True):
         save_png(pixels, path)
     return paths

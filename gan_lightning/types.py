@@ -28,6 +28,7 @@ PositiveInt = Annotated[int, Range(low=1)]
 NonNegativeInt = Annotated[int, Range(low=0)]
 PositiveFloat = Annotated[float, Range(low=0, open_low=True)]
 NonNegativeFloat = Annotated[float, Range(low=0)]
+Seed = Annotated[int, Range(low=0, high=4294967295)]  # what NumPy takes: 32 bits
 Fraction = Annotated[float, Range(low=0, high=1)]
 
 

@@ -11,6 +11,7 @@ import gan_lightning
 from gan_lightning import Run, UserError, load_generator, train
 from gan_lightning.api import Sampler, slerp
 from gan_lightning.networks.mlp import MLPGenerator
+from gan_lightning.pictures import save_png
 from gan_lightning.training.samples import draw_latents
 
 TINY = (
@@ -233,3 +234,27 @@ def test_the_packages_names() -> None:
         assert getattr(gan_lightning, name) is getattr(gan_lightning.api, name)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         gan_lightning.trian  # noqa: B018
+
+
+def test_the_first_latents_of_a_seed_are_the_same_for_every_count() -> None:
+    generator = MLPGenerator(10, (1, 8, 8), hidden_dim=8, blocks=1)
+    many = draw_latents(generator, 20, seed=3)
+    assert torch.equal(draw_latents(generator, 1, seed=3), many[:1])
+    assert len(torch.unique(many)) == many.numel()
+    large = draw_latents(generator, 2000, seed=4)
+    assert abs(large.mean().item()) < 0.03
+    assert abs(large.std().item() - 1) < 0.03
+
+
+def test_a_typed_root_is_saved_as_an_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pictures").mkdir()
+    for number in range(20):
+        pixels = torch.full((1, 8, 8), 10 * number, dtype=torch.uint8)
+        save_png(pixels, tmp_path / "pictures" / f"{number}.png")
+    overrides = ("dataset=image_folder", "dataset.root=pictures", "dataset.image_size=8", "dataset.cache_dir=cache")
+    run = train(*TINY, *overrides, "trainer.max_steps=1")
+    saved = run.folder.absolute()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert train(f"resume={saved}", "trainer.max_steps=2").iteration == 2

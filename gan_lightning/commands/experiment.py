@@ -58,6 +58,8 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
     """
     silence()
     spare_cuda_lookups()
+    if "root" in config.dataset:
+        config.dataset.root = str(Path(config.dataset.root).absolute())  # the run may be resumed from elsewhere
     try:
         check_hardware(config.trainer)
         resumed_at = read_checkpoint(folder / LAST)["global_step"] if config.resume else None
@@ -65,6 +67,7 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
         data: GANDataModule = build(config, "data")
         data.setup()
         model: GAN = build(config, "model")
+        require_optimizers(model)
         limit = iterations(config, data)
         if resumed_at is not None and 0 < limit <= resumed_at:
             print(f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it.")
@@ -72,6 +75,7 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
         monitor, interrupt = Monitor(data.stream.minibatches_per_pass, data.batch_size), Interrupt()
         loggers = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
         trainer = build_trainer(config, [*callbacks(config, folder, data, monitor), interrupt], loggers, limit)
+        data.require_even(trainer.world_size)
     except UserError:
         discard(folder)
         raise
@@ -108,11 +112,21 @@ def callbacks(config: DictConfig, folder: Path, data: GANDataModule, monitor: Mo
     return [*watching, IterationBar(monitor)] if config.trainer.enable_progress_bar else watching
 
 
+def require_optimizers(model: GAN) -> None:
+    """Raises UserError if an optimizer refuses its arguments, which otherwise shows within `fit`."""
+    try:
+        model.configure_optimizers()
+    except ValueError as error:
+        raise UserError(f"loss.optimizer: {str(error).rstrip('.')}.") from error
+
+
 def iterations(config: DictConfig, data: GANDataModule) -> int:
     """The iteration to stop at, -1 for none: the earlier of `trainer.max_steps` and `trainer.max_epochs`."""
     steps, epochs = config.trainer.max_steps, config.trainer.max_epochs
     if steps == 0 or steps < -1:
         raise UserError(f"trainer.max_steps is {steps}, but it must be at least 1, or -1 for no limit.")
+    if epochs is not None and (epochs == 0 or epochs < -1):
+        raise UserError(f"trainer.max_epochs is {epochs}, but it must be at least 1, or -1 or null for no limit.")
     if epochs is None or epochs == -1:
         return int(steps)
     in_epochs = data.schedule.iterations(epochs * data.stream.minibatches_per_pass)
@@ -142,7 +156,7 @@ class Recorder:
 
     def __init__(self, folder: Path, trainer: Trainer, monitor: Monitor, seed: int) -> None:
         self.folder, self.trainer, self.monitor = folder, trainer, monitor
-        self.fixed = {"seed": seed, "protocol": PROTOCOL, **provenance()}
+        self.fixed = {"seed": seed, "protocol": PROTOCOL, **provenance(trainer)}
 
     def __call__(self, status: str) -> None:
         if not self.trainer.is_global_zero:
@@ -185,12 +199,13 @@ def summarise(run: Run) -> None:
     folder = run.folder.absolute()
     if folder.is_relative_to(Path.cwd()):
         folder = folder.relative_to(Path.cwd())
+    logdir = str(folder) if folder.is_absolute() or not folder.parts else folder.parts[0]
     pictures = sorted((folder / SAMPLES).glob("*.png"))
     rows = {
         "run folder": str(folder),
         "losses": ", ".join(losses),
         "samples": str(pictures[-1]) if pictures else "",
-        "TensorBoard": f"tensorboard --logdir {shlex.quote(str(folder if folder.is_absolute() else folder.parts[0]))}",
+        "TensorBoard": f"tensorboard --logdir {shlex.quote(logdir)}",
         "more samples": f"python -m gan_lightning sample {typed('run', folder)} n=64 seed=0 out=grid.png",
     }
     if run.status != "finished":

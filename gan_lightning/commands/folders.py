@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from gan_lightning.config.compose import plain, without_hydra
+from gan_lightning.config.compose import plain
 from gan_lightning.config.suggest import did_you_mean
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, GENERATOR, LAST, SAVED
 
-# What makes a run the run it is, its seed besides; how long, where and how often it saves may differ.
-GROUPS = ("dataset", "network", "loss", "regularizer", "ema")
+# What makes a run the run it is; how long, where and how often it saves may differ.
+IDENTITY = ("dataset", "network", "loss", "regularizer", "ema", "seed")
+CIRCUMSTANCES = ("memory_gib", "steps", "cache_dir")  # of a data set
 
 
 def is_first_process() -> bool:
@@ -97,15 +100,22 @@ def find_resumable(config: DictConfig, root: Path) -> Path | None:
     runs = [saved.parent.parent for saved in root.glob(f"**/{SAVED}")]
     runs = [run for run in runs if (run / LAST).is_file()]
     for run in sorted(runs, key=lambda run: (run / LAST).stat().st_mtime, reverse=True):
-        saved = OmegaConf.load(run / SAVED)
-        if isinstance(saved, DictConfig) and essence(saved) == wanted:
-            return run
+        try:
+            saved = OmegaConf.load(run / SAVED)
+            if isinstance(saved, DictConfig) and essence(saved) == wanted:
+                return run
+        except (OmegaConfBaseException, YAMLError, AttributeError):
+            continue  # some other program's
     return None
 
 
 def essence(config: DictConfig) -> dict[str, Any]:
     """What makes a run the run it is, as plain containers."""
-    kept = {key: value for key, value in plain(without_hydra(config)).items() if key in (*GROUPS, "seed")}
-    if "dataset" in kept:  # otherwise it is the config of another program
-        kept["dataset"] = {key: value for key, value in kept["dataset"].items() if key not in ("root", "source")}
+    kept = plain(OmegaConf.masked_copy(config, list(IDENTITY)))
+    data: dict[str, Any] = kept.get("dataset") or {}
+    for node in (data, data.get("source", {})):
+        for name in CIRCUMSTANCES:
+            node.pop(name, None)
+        if "root" in node:
+            node["root"] = str(Path(node["root"]).absolute())
     return kept

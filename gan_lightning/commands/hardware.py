@@ -13,11 +13,13 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from gan_lightning.config.build import build
+from gan_lightning.config.suggest import did_you_mean
 from gan_lightning.errors import UserError
 
 # Each network's step leaves the other without gradients, which plain DDP takes for an error.
 DISTRIBUTED = "ddp_find_unused_parameters_true"
-SHARDED_OR_STATIC = ("fsdp", "deepspeed", "static_graph", "bagua", "xla")
+STRATEGIES = ("auto", "ddp", DISTRIBUTED)
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
 
 
 def spare_cuda_lookups() -> None:
@@ -38,7 +40,7 @@ def silence() -> None:
 
 
 def check_hardware(trainer: DictConfig) -> None:
-    """Raises UserError if the accelerator that is asked for isn't there, or the strategy can't train a GAN rightly."""
+    """Raises UserError if the accelerator that is asked for isn't there, or can't train a GAN as asked."""
     accelerator, strategy = str(trainer.accelerator), str(trainer.strategy)
     available = {
         "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
@@ -51,10 +53,15 @@ def check_hardware(trainer: DictConfig) -> None:
             f"trainer.accelerator is {accelerator}, but this machine has no {kind};"
             " use trainer.accelerator=cpu or auto."
         )
-    if any(name in strategy for name in SHARDED_OR_STATIC):
+    if strategy not in STRATEGIES:
         raise UserError(
-            f"trainer.strategy is {strategy}, under which gradients of alternating networks and of penalties are not"
-            " averaged rightly; use trainer.strategy=ddp."
+            f"trainer.strategy is {strategy}; with {', '.join(STRATEGIES)} gradients of alternating networks and of"
+            f" penalties are averaged rightly, with others not.{did_you_mean(strategy, STRATEGIES)}"
+        )
+    if (precision := str(trainer.precision)) not in PRECISIONS:
+        raise UserError(
+            f"trainer.precision is {precision}, but weights and their average stay in 32 bits: there are"
+            f" {', '.join(PRECISIONS)}.{did_you_mean(precision, PRECISIONS)}"
         )
 
 

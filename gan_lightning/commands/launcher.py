@@ -27,6 +27,7 @@ from rich.table import Table
 
 from gan_lightning.config.compose import override_value
 from gan_lightning.run_folder import RESULTS
+from gan_lightning.types import PositiveInt
 
 POLL_SECONDS = 0.2
 LAST_LINES = 15
@@ -69,7 +70,7 @@ class Job:
 class ProcessLauncher(Launcher):
     """Runs `jobs` jobs at a time; None means one a core on a machine that has no GPU to share, otherwise one."""
 
-    def __init__(self, jobs: int | None = None) -> None:
+    def __init__(self, jobs: PositiveInt | None = None) -> None:
         self.jobs = jobs
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -121,10 +122,11 @@ class ProcessLauncher(Launcher):
     def start(self, job: Job, at_once: int, console: Console) -> Job:
         """Starts a job's process; with several at a time its output goes to a file in its folder."""
         console.print(f"#{job.number} {job.name}", markup=False)
-        config_dir = get_args_parser().parse_intermixed_args().config_dir
+        flags = get_args_parser().parse_intermixed_args()
         command = [sys.executable, "-m", "gan_lightning", "train", *job.overrides]
         command += ["hydra.mode=RUN", f"hydra.run.dir={override_value(job.folder)}"]
-        command += ["--config-dir", config_dir] if config_dir else []
+        for flag, value in (("dir", flags.config_dir), ("name", flags.config_name), ("path", flags.config_path)):
+            command += [f"--config-{flag}", value] if value else []
         environment = dict(os.environ)
         if at_once > 1:
             # Threads of simultaneous jobs would fight for the cores.

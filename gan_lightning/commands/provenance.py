@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pytorch_lightning import Trainer
 
 from gan_lightning import __version__
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf")
 
 
-def provenance() -> dict[str, Any]:
-    """The software and the machine, for results.json."""
+def provenance(trainer: Trainer) -> dict[str, Any]:
+    """The software and the machine of a run, for results.json."""
     versions = {"gan_lightning": __version__, "python": platform.python_version()}
     versions |= {name: version(name) for name in PACKAGES}
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
-    return {"versions": versions, "git": commit(), "device": device}
+    root = trainer.strategy.root_device
+    device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root.type} ({platform.machine()})"
+    return {"versions": versions, "git": commit(), "device": device, "devices": trainer.world_size}
 
 
 @cache
@@ -53,11 +55,11 @@ def hyperparameters(config: dict[str, Any], overrides: Sequence[str]) -> dict[st
         "network": config["network"]["name"],
         "dataset": config["dataset"]["name"],
         "seed": config["seed"],
-        "n_critic": loss["n_critic"],
+        "n_critic": loss.get("n_critic", "-"),
         "generator_optimizer": optimizer["generator"]["_target_"].rpartition(".")[2],
-        "generator_lr": optimizer["generator"]["lr"],
+        "generator_lr": optimizer["generator"].get("lr", "-"),
         "discriminator_optimizer": optimizer["discriminator"]["_target_"].rpartition(".")[2],
-        "discriminator_lr": optimizer["discriminator"]["lr"],
+        "discriminator_lr": optimizer["discriminator"].get("lr", "-"),
         "latent_dim": config["network"]["latent_dim"],
         "batch_size": config["dataset"]["batch_size"],
         "ema_decay": config["ema"]["decay"],

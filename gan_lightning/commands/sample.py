@@ -11,7 +11,7 @@ from typing import Literal
 from gan_lightning.commands.folders import find_generator
 from gan_lightning.config.compose import CONF, Sources, compose, plain, without_hydra
 from gan_lightning.errors import UserError
-from gan_lightning.types import NonNegativeInt, PositiveInt
+from gan_lightning.types import PositiveInt, Seed
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Sampling:
 
     run: str
     n: PositiveInt
-    seed: NonNegativeInt
+    seed: Seed
     out: str
     interpolate: list[int] | None
     steps: PositiveInt

@@ -5,6 +5,7 @@ python -m gan_lightning -m loss=vanilla,wgan_gp seed=1,2
 python -m gan_lightning resume=outputs/2026-01-31/12-00-00_wgan_gp_digits_s0 trainer.max_steps=20000
 """
 
+import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -20,14 +21,22 @@ from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gan_lightning.commands.folders import find_resumable, refuse_used, require_resumable, require_writable, reserve
+from gan_lightning.commands.folders import (
+    find_resumable,
+    is_first_process,
+    refuse_used,
+    require_resumable,
+    require_writable,
+    reserve,
+)
 from gan_lightning.commands.launcher import ProcessLauncher
-from gan_lightning.config.check import ALLOWED
-from gan_lightning.config.compose import CONF, Sources, compose, override_value, parse
+from gan_lightning.config.check import ALLOWED, check
+from gan_lightning.config.compose import CONF, Sources, compose, keys, override_value, parse
 from gan_lightning.errors import UserError
-from gan_lightning.types import NonNegativeInt, PositiveInt
+from gan_lightning.run_folder import SAVED
+from gan_lightning.types import PositiveInt, Seed
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
@@ -45,7 +54,7 @@ RESUMED_HYDRA = (
 class Experiment:
     """The keys of conf/train.yaml: a composed config has these and no others."""
 
-    seed: NonNegativeInt
+    seed: Seed
     resume: str | None
     threads: PositiveInt | None
     dataset: dict[str, Any]
@@ -61,6 +70,7 @@ class Experiment:
 
 
 SCHEMA = f"{__name__}.{Experiment.__name__}"
+LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 
 
 def main(arguments: list[str]) -> int:
@@ -71,6 +81,8 @@ def main(arguments: list[str]) -> int:
         options.remove(text)
     sources = sources_of(flags)
     overrides = list(flags.overrides)
+    if flags.cfg == "job":
+        compose(sources, overrides, SCHEMA)  # for the sake of its messages
     if not (flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
         sources, overrides = plan(sources, overrides, flags.multirun)
     Plugins.instance().register(ProcessLauncher)
@@ -105,6 +117,8 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
     if is_sweep and resumed:
         raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
     if is_sweep:
+        if config.hydra.launcher._target_ == LAUNCHER:
+            check(config.hydra.launcher, LAUNCHER, "hydra.launcher")
         check_jobs(sources, parsed)
         if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
             require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
@@ -117,10 +131,20 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")
     if resumed and resumed[-1].value() is not None:
         return resume(sources, config, str(resumed[-1].value()), single)
-    if any(o.key_or_group == "hydra.run.dir" for o in parsed):
+    return begin(sources, config, single)
+
+
+def names_folder(overrides: Sequence[str]) -> bool:
+    """Whether the user has said where the run is to be."""
+    return any(override.key_or_group == "hydra.run.dir" for override in parse(overrides))
+
+
+def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[Sources, list[str]]:
+    """Plans a new run, in the folder that the user names or in a new one."""
+    if names_folder(overrides):
         refuse_used(Path(config.hydra.run.dir))
-        return sources, single
-    return sources, [*single, f"hydra.run.dir={override_value(reserve(config.hydra.run.dir))}"]
+        return sources, overrides
+    return sources, [*overrides, f"hydra.run.dir={override_value(reserve(config.hydra.run.dir))}"]
 
 
 def check_jobs(sources: Sources, overrides: Sequence[Override]) -> None:
@@ -139,12 +163,14 @@ def check_jobs(sources: Sources, overrides: Sequence[Override]) -> None:
 def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str]) -> tuple[Sources, list[str]]:
     """Plans to go on in a run's folder, with the config saved there; `auto` without such a run plans a new one."""
     if which == "auto":
-        found = find_resumable(config, folder_of_runs(Path(config.hydra.run.dir)))
+        place = Path(config.hydra.run.dir)
+        # By default that is outputs/DATE/TIME…, and elder runs are below outputs.
+        found = find_resumable(config, place if names_folder(overrides) else Path(place.parts[0]))
         if found is None:
-            return sources, [*overrides, f"hydra.run.dir={override_value(reserve(config.hydra.run.dir))}"]
-        # What the run was started with is in its folder already.
-        overrides = [text for text in overrides if may_change(text)]
+            return begin(sources, config, overrides)
         folder = found
+        # The command says how to go on, be it by a group such as hardware; the rest is in the folder already.
+        overrides = changes(config, OmegaConf.load(folder / SAVED))
     else:
         folder = Path(which)
         require_resumable(folder)
@@ -156,13 +182,23 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
                 )
     saved = Sources("config", (folder / ".hydra").absolute(), sources.extra)
     compose(saved, overrides, SCHEMA)
-    place = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
-    return saved, [*overrides, *place]
+    where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
+    return saved, [*overrides, *where]
 
 
-def folder_of_runs(place: Path) -> Path:
-    """The folder below which a new run of that place would find its elders: `outputs` of outputs/DATE/TIME."""
-    return place.parent if place.is_absolute() else Path(place.parts[0])
+def changes(config: DictConfig, saved: Any) -> list[str]:
+    """What `config` has different from a saved one among the keys that a resumed run may change, as overrides."""
+    found = []
+    for key in (key for key in keys(config) if any(key.startswith(root) for root in RESUMABLE)):
+        value, before = OmegaConf.select(config, key), OmegaConf.select(saved, key)
+        if value != before and not isinstance(value, DictConfig):
+            shown = (
+                override_value(value)
+                if isinstance(value, str)
+                else json.dumps(list(value) if isinstance(value, ListConfig) else value)
+            )
+            found.append(f"++{key}={shown}")
+    return found
 
 
 def may_change(override: str) -> bool:
@@ -182,7 +218,8 @@ def task(config: DictConfig) -> None:
     except UserError as error:
         if is_sweep:
             raise  # the launcher tells which job it was, and goes on with the others
-        print(error, file=sys.stderr)
+        if is_first_process():
+            print(error, file=sys.stderr)
         sys.exit(2)
     if run.status in STOPPED and not is_sweep:
         sys.exit(STOPPED[run.status])

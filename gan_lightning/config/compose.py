@@ -32,6 +32,10 @@ REFUSED = {
     "trainer.gradient_clip_val": "Lightning can't clip gradients when two optimizers take turns",
     "trainer.accumulate_grad_batches": "Lightning can't accumulate gradients when two optimizers take turns;"
     " use a larger dataset.batch_size",
+    "trainer.logger": "a run always logs to TensorBoard and metrics.csv in its folder",
+    "trainer.callbacks": "a run's callbacks are the configuration's checkpoint, samples and progress bar",
+    "trainer.enable_model_summary": "the networks are in config.yaml",
+    "trainer.fast_dev_run": "a run that leaves no folder isn't one; use trainer.max_steps=1",
 }
 
 
@@ -64,6 +68,8 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
     with sources.open() as loader:
         parsed = parse(overrides, loader)
         for override in parsed:
+            if override.key_or_group in REFUSED:
+                raise UserError(f"{override.input_line} can't be set: {REFUSED[override.key_or_group]}.")
             refuse_unknown_addition(sources, override, parsed)
         try:
             config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
@@ -116,8 +122,6 @@ def explain(error: Exception, sources: Sources, overrides: Sequence[Override], l
         config = None
     for override in overrides:
         key = override.key_or_group
-        if key in REFUSED:
-            return UserError(f"{override.input_line} can't be set: {REFUSED[key]}.")
         known = keys(config, of_hydra=key.startswith("hydra.")) if config is not None else []
         if known and not (key in known or key in groups or "/" in key or override.is_add()):
             hint = did_you_mean(key, [*known, *groups])
@@ -165,8 +169,8 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def override_value(path: Path) -> str:
-    """A path as a value that Hydra's override grammar reads as it is."""
+def override_value(path: Path | str) -> str:
+    """A path, or other text, as a value that Hydra's override grammar reads as it is."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -18,15 +18,16 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
 class GANDataModule(LightningDataModule):
     """Serves rounds of real images in [-1, 1], shape `image_shape` = (C, H, W).
 
-    `batch_size` counts the images of one minibatch over all devices together: the hardware does not change what is
-    trained. Images up to `memory_gib` GiB in all are kept on the training device; more stay where the source has them
-    (in host memory or in a memory-mapped file) and travel as uint8, round by round.
+    `batch_size` counts the images of one minibatch over all devices together: more hardware makes no larger batches
+    (though batch normalisation sees those of its own device). Images up to `memory_gib` GiB in all are kept on the
+    training device; more stay where the source has them (in host memory or in a memory-mapped file) and travel as
+    uint8, round by round.
     """
 
     def __init__(
         self,
         source: Source,
-        image_shape: Sequence[int],
+        image_shape: Sequence[PositiveInt],
         batch_size: PositiveInt,
         schedule: Schedule,
         seed: int = 0,
@@ -70,17 +71,21 @@ class GANDataModule(LightningDataModule):
         order = torch.cat([self.stream.minibatch(number) for number in range(-(-count // self.batch_size))])
         return to_unit_range(self.loaded[order[:count].to(self.loaded.device)]).cpu()
 
+    def require_even(self, ranks: int) -> None:
+        """Raises UserError if so many devices can't share a minibatch evenly."""
+        if self.batch_size % ranks:
+            raise UserError(
+                f"dataset.batch_size is {self.batch_size}, which {ranks} devices can't share evenly;"
+                f" choose a multiple of {ranks} (the batch size counts all devices together)."
+            )
+
     def train_dataloader(self) -> RoundLoader:
         images, labels = self.loaded, self.labels
         trainer = self.trainer
         if trainer is None:
             return RoundLoader(images, labels, self.stream, self.schedule, torch.device("cpu"))
         device, ranks = trainer.strategy.root_device, trainer.world_size
-        if self.batch_size % ranks:
-            raise UserError(
-                f"dataset.batch_size is {self.batch_size}, which {ranks} devices can't share evenly;"
-                f" choose a multiple of {ranks} (the batch size counts all devices together)."
-            )
+        self.require_even(ranks)
         if images.nbytes <= self.memory_gib * 2**30:
             images = self.images = images.to(device)
             labels = self.labels = None if labels is None else labels.to(device)

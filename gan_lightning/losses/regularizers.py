@@ -12,7 +12,7 @@ networks; `real` and `fake` have one shape, (N, ...), and `fake` carries no grad
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +24,12 @@ Critic = Callable[[Tensor], Tensor]
 
 @runtime_checkable
 class Penalty(Protocol):
-    """A regularizer that adds a term to the discriminator's loss."""
+    """A regularizer that adds a term to the discriminator's loss.
+
+    `per_sample` says that it needs a critic whose logit of a sample depends on no other sample of the batch.
+    """
+
+    per_sample: ClassVar[bool]
 
     def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]: ...
 
@@ -65,6 +70,7 @@ class GradientPenalty:
     """
 
     weight: NonNegativeFloat = 10.0
+    per_sample: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -79,8 +85,9 @@ class WeightClipping:
     """Arjovsky et al. 2017, algorithm 1: every weight of the critic is clamped to [-bound, bound].
 
     The paper's listing clamps after each critic step; its official code (martinarjovsky/WassersteinGAN, main.py) clamps
-    before each one, and so does this class: the critic that gives a gradient is always inside the bound. Parameters are
-    clamped, biases and normalisation gains included, as there; buffers are not.
+    before each one, and so does this class: each critic step starts inside the bound, and the critic that teaches the
+    generator has left it by at most one step. Parameters are clamped, biases and normalisation gains included, as
+    there; buffers are not.
     """
 
     bound: PositiveFloat = 0.01

@@ -48,7 +48,7 @@ class DCGANGenerator(Generator):
     def __init__(
         self,
         latent_dim: PositiveInt,
-        image_shape: Sequence[int],
+        image_shape: Sequence[PositiveInt],
         width: PositiveInt = 64,
         norm: Norm = "batch",
         output_activation: OutputActivation = "tanh",
@@ -81,7 +81,7 @@ class DCGANDiscriminator(nn.Module):
     The first convolution is followed by no normalisation.
     """
 
-    def __init__(self, image_shape: Sequence[int], width: PositiveInt = 64, norm: Norm = "batch") -> None:
+    def __init__(self, image_shape: Sequence[PositiveInt], width: PositiveInt = 64, norm: Norm = "batch") -> None:
         super().__init__()
         channels, image_height, image_width = image_shape
         count = stages(image_height, image_width)

@@ -25,7 +25,7 @@ class MLPGenerator(Generator):
     def __init__(
         self,
         latent_dim: PositiveInt,
-        image_shape: Sequence[int],
+        image_shape: Sequence[PositiveInt],
         hidden_dim: PositiveInt = 128,
         blocks: PositiveInt = 4,
         norm: Norm = "batch",
@@ -54,7 +54,7 @@ class MLPDiscriminator(nn.Module):
 
     def __init__(
         self,
-        image_shape: Sequence[int],
+        image_shape: Sequence[PositiveInt],
         hidden_dim: PositiveInt = 128,
         blocks: PositiveInt = 3,
         norm: Norm = "none",

@@ -84,7 +84,8 @@ def require_finite_weights(model: nn.Module, iteration: int) -> None:
     for name, is_finite in zip(floats, finite.tolist(), strict=True):
         if not is_finite:
             raise FloatingPointError(
-                f"{name} is not finite at iteration {iteration}: training has diverged. The last checkpoint is kept."
+                f"{name} is not finite at iteration {iteration}: training has diverged."
+                " The last checkpoint, if any, is kept."
             )
 
 
@@ -125,7 +126,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except Exception as error:  # torch raises half a dozen types for a damaged file
         reason = str(error).strip().splitlines()[0]
         kept = sorted(path.parent.glob("iteration=*.ckpt"))
-        others = f" Another checkpoint is there: {kept[-1]}." if kept else ""
+        others = f" {kept[-1]} is there too; copied to its place, it can be resumed." if kept else ""
         raise UserError(f"The checkpoint {path} is damaged and can't be loaded ({reason}).{others}") from error
     if not isinstance(checkpoint, dict) or not {"global_step", "state_dict", "config"} <= checkpoint.keys():
         raise UserError(f"{path} is not a checkpoint of this program.")

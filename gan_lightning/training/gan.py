@@ -61,11 +61,17 @@ class GAN(LightningModule):
         self.objective = objective
         self.schedule = schedule or CriticSchedule()
         self.regularizers = dict(regularizers or {})
+        # One call on real and fake together is faster, but batch statistics of the two must not mix.
+        self.one_pass = not uses_batch_statistics(discriminator)
+        for name, regularizer in self.regularizers.items():
+            if isinstance(regularizer, Penalty) and regularizer.per_sample and not self.one_pass:
+                raise ValueError(
+                    f"{name} penalises each sample's gradient, which a discriminator with batch normalisation doesn't"
+                    " have: its samples depend on each other; use network.discriminator.norm=none or layer"
+                )
         self.optimizer_factories = (generator_optimizer, discriminator_optimizer)
         self.seed = seed
         self.means = RunningMeans()
-        # One call on real and fake together is faster, but batch statistics of the two must not mix.
-        self.one_pass = not uses_batch_statistics(discriminator)
 
     def configure_optimizers(self) -> list[Optimizer]:
         generator_optimizer, discriminator_optimizer = self.optimizer_factories
@@ -146,7 +152,9 @@ class GAN(LightningModule):
         self.manual_backward(loss)
         if log_norm:
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            self.means.add({f"gradient_norm/{network}": nn.utils.get_total_norm(gradients)})
+            scaler = self.trainer.scaler  # of 16-mixed, which scales losses against underflow
+            norm = nn.utils.get_total_norm(gradients) / (scaler.get_scale() if scaler else 1.0)
+            self.means.add({f"gradient_norm/{network}": norm})
         optimizer.step()
         named = {f"loss/{network}": loss} | {f"loss/{network}/{name}": term for name, term in terms.items()}
         self.means.add(named | (diagnostics or {}))

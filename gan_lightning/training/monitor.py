@@ -10,7 +10,7 @@ from gan_lightning.training.gan import GAN
 
 
 class Monitor(Callback):
-    """Every `trainer.log_every_n_steps` iterations, and at the last one, logs the means since the previous log point.
+    """Every `trainer.log_every_n_steps` iterations, and at `trainer.max_steps`, logs means since the last log.
 
     Tags: `loss/NETWORK` and `loss/NETWORK/TERM` (nats, or the critic's units), `discriminator/real` and `/fake` (D(x)
     of the loss's paper), `regularizer/NAME/...`, `gradient_norm/NETWORK` (of the last update, Euclidean, over all its
@@ -63,7 +63,9 @@ class Monitor(Callback):
         self.latest = metrics
         for logger in trainer.loggers:
             logger.log_metrics(metrics, step=iteration)
-        require_finite(metrics, iteration)
+        # A scaler skips steps whose gradients overflow, on purpose.
+        skipped = "gradient_norm/" if trainer.scaler else None
+        require_finite({k: v for k, v in metrics.items() if not (skipped and k.startswith(skipped))}, iteration)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._seconds_before, self._started = self.seconds, None
@@ -74,6 +76,6 @@ def require_finite(metrics: dict[str, float], iteration: int) -> None:
     for name, value in metrics.items():
         if not math.isfinite(value):
             raise FloatingPointError(
-                f"{name} is {value} at iteration {iteration}: training has diverged. The last checkpoint holds the"
-                " weights before; a lower learning rate or a stronger regularizer may help."
+                f"{name} is {value} at iteration {iteration}: training has diverged. A checkpoint, if there is one,"
+                " holds the weights before; a lower learning rate or a stronger regularizer may help."
             )

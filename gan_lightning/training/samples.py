@@ -33,6 +33,7 @@ class SampleGrids(Callback):
         self.seed = seed
         self.every = every
         self.count = count
+        self.drawn: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and trainer.global_step == 0:
@@ -43,7 +44,11 @@ class SampleGrids(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         iteration = trainer.global_step
-        if trainer.is_global_zero and (iteration % self.every == 0 or iteration == trainer.max_steps):
+        if trainer.is_global_zero and iteration % self.every == 0:
+            self.draw(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero and trainer.global_step != self.drawn:
             self.draw(trainer, pl_module)
 
     def draw(self, trainer: Trainer, model: LightningModule) -> None:
@@ -54,6 +59,7 @@ class SampleGrids(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         save_png(picture, self.folder / f"{trainer.global_step:08d}.png")
         self.add_picture(trainer, "samples/generator", picture)
+        self.drawn = trainer.global_step
 
     def add_picture(self, trainer: Trainer, tag: str, picture: Tensor) -> None:
         for logger in trainer.loggers:
@@ -62,8 +68,10 @@ class SampleGrids(Callback):
 
 
 def draw_latents(generator: Generator, count: int, seed: int) -> Tensor:
-    """Latents (count, latent_dim) from N(0, I), on the CPU; they depend on the seed and the count alone."""
-    return torch.randn(count, generator.latent_dim, generator=torch.Generator().manual_seed(seed))
+    """Latents (count, latent_dim) from N(0, I), on the CPU; the first k of a seed are the same for every count."""
+    source = torch.Generator()
+    drawn = [torch.randn(generator.latent_dim, generator=source.manual_seed(mix(seed, k))) for k in range(count)]
+    return torch.stack(drawn)
 
 
 @torch.no_grad()

@@ -139,7 +139,8 @@ def test_the_newest_run_of_a_config_is_found(here: Path, config: DictConfig) -> 
         "trainer.accelerator=gpu",
         "checkpoint.every=3",
         "samples.every=3",
-        "dataset.root=elsewhere",
+        "dataset.memory_gib=1",
+        "dataset.steps=7",
         "resume=auto",
     ],
 )
@@ -151,6 +152,7 @@ def test_circumstances_make_no_other_run(config: DictConfig, override: str) -> N
     "override",
     [
         "seed=1",
+        "dataset.root=elsewhere",
         "dataset.batch_size=8",
         "network.latent_dim=5",
         "loss.optimizer.generator.lr=1",

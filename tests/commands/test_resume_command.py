@@ -1,0 +1,75 @@
+"""Going on with a run: which one `auto` means, and what a command may change."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import yaml
+
+from gan_lightning.commands import launcher
+from gan_lightning.commands.launcher import Job, ProcessLauncher
+
+
+def test_auto_goes_on_as_the_command_says(
+    command: Callable[..., Any], runs: Callable[[], list[Path]], tiny: tuple[str, ...]
+) -> None:
+    assert command(*tiny, "trainer.max_steps=2").status == 0
+    outcome = command(*tiny, "trainer.max_steps=4", "hardware=cpu", "checkpoint.every=3", "resume=auto")
+    assert outcome.status == 0, outcome.err
+    (run,) = runs()
+    saved = yaml.safe_load((run / "config.yaml").read_text())
+    assert (saved["trainer"]["max_steps"], saved["checkpoint"]["every"]) == (4, 3)
+    assert saved["trainer"]["accelerator"] == "cpu"
+
+
+def test_auto_refuses_hardware_that_is_not_there(
+    command: Callable[..., Any], here: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    settings = [text for text in tiny if not text.startswith("trainer.accelerator")]
+    assert command(*settings, "trainer.max_steps=2", "hardware=cpu").status == 0
+    outcome = command(*settings, "trainer.max_steps=4", "hardware=gpu", "resume=auto")
+    assert outcome.status == 2
+    assert "trainer.accelerator is gpu" in outcome.err
+
+
+def test_auto_passes_over_what_other_programs_left(
+    command: Callable[..., Any], here: Path, tiny: tuple[str, ...]
+) -> None:
+    for name, text in (("interpolated", "dataset: ${hydra:runtime.output_dir}"), ("broken", "a: [")):
+        folder = here / "outputs" / "others" / name
+        (folder / ".hydra").mkdir(parents=True)
+        (folder / ".hydra" / "config.yaml").write_text(text)
+        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "last.ckpt").touch()
+    assert command(*tiny, "trainer.max_steps=1", "resume=auto").status == 0
+    assert len(list(here.glob("outputs/*/*/config.yaml"))) == 1
+
+
+def test_the_current_folder_is_a_place_for_a_run(
+    command: Callable[..., Any], here: Path, tiny: tuple[str, ...]
+) -> None:
+    assert command(*tiny, "trainer.max_steps=1", "hydra.run.dir=.").status == 0
+    assert command(*tiny, "trainer.max_steps=2", "hydra.run.dir=.", "resume=auto").status == 0
+    assert yaml.safe_load((here / "results.json").read_text())["iteration"] == 2
+
+
+def test_jobs_are_composed_from_the_sweeps_own_configs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr("sys.argv", ["gan-lightning", "--config-dir", "mine", "--config-name", "my", "-m", "seed=1,2"])
+    monkeypatch.setattr(launcher.subprocess, "Popen", lambda command, **_: started.append(command) or SimpleNamespace())
+    console = SimpleNamespace(print=lambda *args, **kwargs: None)
+    ProcessLauncher().start(Job(0, ["seed=1"], tmp_path / "job", "cpu"), 1, console)  # type: ignore[arg-type]
+    assert started[0][3:] == [
+        "train",
+        "seed=1",
+        "hydra.mode=RUN",
+        f'hydra.run.dir="{tmp_path / "job"}"',
+        "--config-dir",
+        "mine",
+        "--config-name",
+        "my",
+    ]
