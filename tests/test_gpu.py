@@ -19,7 +19,7 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("loss", ["vanilla", "wgan_clip", "wgan_gp"])
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])
 def test_trains_on_the_gpu(loss, precision, tmp_path):
     chosen = (f"loss={loss}", f"trainer.precision={precision}", "trainer.max_steps=20")
     run = train(*chosen, *TINY, f"hydra.run.dir={tmp_path}/run")
