@@ -84,7 +84,10 @@ def main(arguments: list[str]) -> int:
     if flags.cfg == "job":
         compose(sources, overrides, SCHEMA)  # for the sake of its messages
     if not (flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
+        asked = sources
         sources, overrides = plan(sources, overrides, flags.multirun)
+        if sources != asked:  # a resumed run's config is its own, whatever --config-name says
+            options = ["--config-dir", flags.config_dir] if flags.config_dir else []
     Plugins.instance().register(ProcessLauncher)
     program, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
     try:
@@ -123,10 +126,8 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
         if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
             require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
             return sources, overrides  # a job whose folder there holds a run already is refused on its own
-        return sources, [
-            *overrides,
-            f"hydra.sweep.dir={override_value(reserve(config.hydra.sweep.dir, 'hydra.sweep.dir'))}",
-        ]
+        folder = reserve(config.hydra.sweep.dir, "hydra.sweep.dir")
+        return sources, [*overrides, f"hydra.sweep.dir={override_value(folder)}"]
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")
     if resumed and resumed[-1].value() is not None:
@@ -192,12 +193,8 @@ def changes(config: DictConfig, saved: Any) -> list[str]:
     for key in (key for key in keys(config) if any(key.startswith(root) for root in RESUMABLE)):
         value, before = OmegaConf.select(config, key), OmegaConf.select(saved, key)
         if value != before and not isinstance(value, DictConfig):
-            shown = (
-                override_value(value)
-                if isinstance(value, str)
-                else json.dumps(list(value) if isinstance(value, ListConfig) else value)
-            )
-            found.append(f"++{key}={shown}")
+            value = list(value) if isinstance(value, ListConfig) else value
+            found.append(f"++{key}={override_value(value) if isinstance(value, str) else json.dumps(value)}")
     return found
 
 

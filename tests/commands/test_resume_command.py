@@ -73,3 +73,16 @@ def test_jobs_are_composed_from_the_sweeps_own_configs(monkeypatch: pytest.Monke
         "--config-name",
         "my",
     ]
+
+
+def test_a_resumed_run_keeps_its_config_whatever_the_flags_say(
+    command: Callable[..., Any], here: Path, tiny: tuple[str, ...]
+) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "my.yaml").write_text("defaults:\n  - train\n  - _self_\nseed: 7\n")
+    flags = ("--config-dir=mine", "--config-name=my")
+    assert command(*flags, *tiny, "trainer.max_steps=1", "hydra.run.dir=run").status == 0
+    for steps, with_flags in ((2, ()), (3, flags)):
+        outcome = command(*with_flags, "resume=run", f"trainer.max_steps={steps}")
+        assert outcome.status == 0, outcome.err
+        assert yaml.safe_load((here / "run" / "config.yaml").read_text())["seed"] == 7
