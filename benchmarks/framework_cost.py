@@ -119,6 +119,7 @@ def main() -> None:
     overrides += ["trainer.enable_progress_bar=false", "loss.schedule.boost=0", "samples.every=1000000"]
     config = compose(Sources("train"), overrides, SCHEMA)
     del config.hydra
+    torch.set_num_threads(config.threads or torch.get_num_threads())  # for the loops as for the run
     data: GANDataModule = build(config, "data")
     images = data.loaded
     loader = DataLoader(Pictures(images), data.batch_size, shuffle=True, drop_last=True)
