@@ -1,14 +1,25 @@
 """What every test gets: no network, and few threads, so that the suite can run in parallel processes."""
 
 import socket
-from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[1]
-
 torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> tuple[str, ...]:
+    """Overrides that make an iteration take milliseconds."""
+    return (
+        "network.generator.hidden_dim=8",
+        "network.generator.blocks=1",
+        "network.discriminator.hidden_dim=8",
+        "network.discriminator.blocks=1",
+        "network.latent_dim=4",
+        "dataset.batch_size=16",
+        "trainer.accelerator=cpu",
+    )
 
 
 @pytest.fixture(autouse=True)

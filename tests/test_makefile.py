@@ -1,7 +1,6 @@
 """The Makefile's targets and the locked versions."""
 
 import re
-import shutil
 import subprocess
 import tomllib
 from pathlib import Path
@@ -13,8 +12,6 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 LOCKS = ("requirements.lock", "requirements-uv.lock")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-
-needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -32,7 +29,6 @@ def listed() -> list[str]:
     return [line.split()[0] for line in lines]
 
 
-@needs_make
 def test_every_target_of_the_help_exists() -> None:
     targets = listed()
     assert {"help", "setup", "train", "test", "lint", "format", "type", "lock", "clean"} <= set(targets)
@@ -42,7 +38,6 @@ def test_every_target_of_the_help_exists() -> None:
     assert make("--dry-run", "no-such-target").returncode != 0
 
 
-@needs_make
 def test_every_target_is_in_the_help_and_is_no_file() -> None:
     makefile = (ROOT / "Makefile").read_text()
     (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
@@ -50,7 +45,6 @@ def test_every_target_is_in_the_help_and_is_no_file() -> None:
     assert sorted(listed()) == sorted(phony.split()) == sorted(rules)
 
 
-@needs_make
 def test_arguments_reach_the_command() -> None:
     shown = make("--dry-run", "train", "ARGS=loss=wgan_gp seed=1").stdout
     assert "-m gan_lightning loss=wgan_gp seed=1" in shown

@@ -15,16 +15,6 @@ from hatchling.build import build_sdist, build_wheel
 from gan_lightning import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
-TINY = (
-    "network.generator.hidden_dim=8",
-    "network.generator.blocks=1",
-    "network.discriminator.hidden_dim=8",
-    "network.discriminator.blocks=1",
-    "network.latent_dim=4",
-    "dataset.batch_size=16",
-    "trainer.max_steps=1",
-    "trainer.accelerator=cpu",
-)
 
 
 def built(source: Path, folder: Path) -> Path:
@@ -88,7 +78,7 @@ def test_a_wheel_from_the_source_distribution_is_the_same(wheel: Path, tmp_path:
     assert names(built(unpacked, tmp_path)) == names(wheel)
 
 
-def test_the_installed_package_trains(wheel: Path, tmp_path: Path) -> None:
+def test_the_installed_package_trains(tiny: tuple[str, ...], wheel: Path, tmp_path: Path) -> None:
     installed, elsewhere = tmp_path / "installed", tmp_path / "elsewhere"
     elsewhere.mkdir()
     with zipfile.ZipFile(wheel) as archive:
@@ -103,7 +93,7 @@ def test_the_installed_package_trains(wheel: Path, tmp_path: Path) -> None:
         assert text.count(old) == 1
         path.write_text(text.replace(old, new))
     process = subprocess.run(
-        [sys.executable, "-P", "-m", "gan_lightning", *TINY],
+        [sys.executable, "-P", "-m", "gan_lightning", *tiny, "trainer.max_steps=1"],
         cwd=elsewhere,
         env=os.environ | {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -11,16 +11,6 @@ import pytest
 from gan_lightning import train
 from gan_lightning.__main__ import main
 
-TINY = (
-    "network.generator.hidden_dim=8",
-    "network.generator.blocks=1",
-    "network.discriminator.hidden_dim=8",
-    "network.discriminator.blocks=1",
-    "network.latent_dim=4",
-    "dataset.batch_size=16",
-    "trainer.accelerator=cpu",
-)
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -49,12 +39,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def tiny() -> tuple[str, ...]:
-    """Overrides that make an iteration take milliseconds."""
-    return TINY
-
-
-@pytest.fixture
 def command(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
     """Runs `python -m gan_lightning ARGUMENTS…` in this process."""
 
@@ -74,10 +58,10 @@ def runs(here: Path) -> Callable[[], list[Path]]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(tiny: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of 40 iterations, to be read and not changed."""
     folder = tmp_path_factory.mktemp("trained") / "run"
-    train(*TINY, "trainer.max_steps=40", "trainer.enable_progress_bar=false", f"hydra.run.dir={folder}")
+    train(*tiny, "trainer.max_steps=40", "trainer.enable_progress_bar=false", f"hydra.run.dir={folder}")
     return folder
 
 
