@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: help setup train test lint format type lock clean
+.PHONY: help setup train test mutants lint format type lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,6 +25,9 @@ train: $(STAMP)  ## train; ARGS="loss=wgan_gp seed=1" are overrides
 
 test: $(STAMP)  ## run the tests; ARGS="-k resume" are pytest's
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+mutants: $(STAMP)  ## run the tests of losses/ against mutants of them
+	$(BIN)/python tests/mutants.py $(ARGS)
 
 lint: $(STAMP)  ## check style
 	$(BIN)/ruff check .

@@ -76,14 +76,14 @@ def bare_loop(model: GAN, batches: Iterator[Tensor]) -> Callable[[int], None]:
     projections = [r for r in model.regularizers.values() if isinstance(r, Projection)]
 
     def run(iterations: int) -> None:
-        for _ in range(iterations):
-            for _ in range(model.schedule.n_critic):
+        for iteration in range(iterations):
+            for _ in range(model.schedule.steps(iteration)):
                 for projection in projections:
                     projection.project(discriminator)
                 real = next(batches)
                 with torch.no_grad():
-                    fake = generator(torch.randn(len(real), generator.latent_dim))
-                real_logits, fake_logits = model.logits(real, fake)
+                    fake = generator(model.sample_latents(len(real)))
+                real_logits, fake_logits = model.judge(real, fake, None)
                 loss = objective.discriminator(real_logits, fake_logits)["adversarial"]
                 for penalty in penalties:
                     loss = loss + penalty.penalty(discriminator, real, fake)[0]
@@ -91,7 +91,7 @@ def bare_loop(model: GAN, batches: Iterator[Tensor]) -> Callable[[int], None]:
                 loss.backward()
                 discriminator_optimizer.step()
             discriminator.requires_grad_(False)
-            fake = generator(torch.randn(len(real), generator.latent_dim))
+            fake = generator(model.sample_latents(len(real)))
             loss = objective.generator(discriminator(fake))["adversarial"]
             generator_optimizer.zero_grad()
             loss.backward()

@@ -15,10 +15,11 @@ from gan_lightning.commands.train import SCHEMA, plan
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import Sources, compose, without_hydra
 from gan_lightning.errors import UserError
+from gan_lightning.latents import Normal, Prior
 from gan_lightning.networks.generator import Generator
 from gan_lightning.run_folder import LAST
 from gan_lightning.training.checkpoint import read_checkpoint, read_generator
-from gan_lightning.training.samples import decode, draw_latents
+from gan_lightning.training.samples import class_of_each, decode, draw_latents
 
 __all__ = ["Run", "Sampler", "UserError", "load_generator", "train"]
 
@@ -41,32 +42,46 @@ def train(*overrides: str) -> Run:
 class Sampler:
     """A trained generator with what it takes to sample from it; nothing of the training or the data is needed."""
 
-    def __init__(self, network: Generator, device: str = "cpu") -> None:
+    def __init__(self, network: Generator, latents: Prior | None = None, device: str = "cpu") -> None:
         self.network = network.to(device).eval()
+        self.latents = latents or Normal()
         self.device = device
 
-    def sample(self, n: int, seed: int = 0) -> Tensor:
-        """Images (n, C, H, W) in [-1, 1], on the CPU; the same n and seed give the same images."""
-        return decode(self.network, draw_latents(self.network, n, seed), self.device)
+    def sample(self, n: int, seed: int = 0, label: int | None = None) -> Tensor:
+        """Images (n, C, H, W) in [-1, 1], or vectors (n, d), on the CPU; the same arguments give the same samples.
 
-    def interpolate(self, seeds: Sequence[int], steps: int) -> Tensor:
-        """A walk from each seed's first latent to the next one's: ((len(seeds) - 1) * steps, C, H, W) in [-1, 1].
-
-        Spherical interpolation (White 2016, arXiv:1609.04468): a straight line would pass through latents that are
-        shorter than nearly all that the generator has seen. Each row starts at its seed and ends just at the next.
+        `label` is the class of all of them, for a conditional generator; without it the classes take turns.
         """
-        ends = torch.cat([draw_latents(self.network, 1, seed) for seed in seeds])
-        return decode(self.network, torch.cat([slerp(a, b, steps) for a, b in itertools.pairwise(ends)]), self.device)
+        return decode(self.network, self._draw(n, seed), self.device, self.labels(n, label))
 
+    def interpolate(self, seeds: Sequence[int], steps: int, label: int | None = None) -> Tensor:
+        """A walk from each seed's first latent to the next one's: ((len(seeds) - 1) * steps, ...) samples.
 
-def slerp(start: Tensor, end: Tensor, steps: int) -> Tensor:
-    """`steps` points on the arc from one latent (d,) to another, both included, with lengths in between: (steps, d)."""
-    cosine = torch.dot(start, end) / (start.norm() * end.norm())
-    angle = torch.arccos(cosine.clamp(-1, 1))
-    t = torch.linspace(0, 1, steps).unsqueeze(1)
-    if torch.sin(angle) < 1e-6:  # the same direction, or opposite ones, between which there is no one arc
-        return torch.lerp(start, end, t)
-    return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
+        Latents on the way are as likely as those at its ends: the arc between normal ones (gan_lightning.latents). Each
+        row starts at its seed and ends just at the next. A conditional generator keeps to one class, by default the
+        first.
+        """
+        ends = torch.cat([self._draw(1, seed) for seed in seeds])
+        walk = torch.cat([self.latents.path(a, b, steps) for a, b in itertools.pairwise(ends)])
+        labels = self.labels(len(walk), 0 if label is None and self.network.classes else label)
+        return decode(self.network, walk, self.device, labels)
+
+    def labels(self, n: int, label: int | None) -> Tensor | None:
+        """A label each of n samples: `label`, or all classes in turn; None for a generator without any.
+
+        Raises UserError for a class that there isn't.
+        """
+        classes = self.network.classes
+        if label is None:
+            return class_of_each(self.network, n)
+        if not classes:
+            raise UserError(f"label is {label}, but this generator was trained without labels (conditioning=none).")
+        if not 0 <= label < classes:
+            raise UserError(f"label is {label}, but this generator's classes are 0 to {classes - 1}.")
+        return torch.full((n,), label)
+
+    def _draw(self, n: int, seed: int) -> Tensor:
+        return draw_latents(self.latents, self.network.latent_dim, n, seed)
 
 
 def load_generator(run: str | Path, weights: Literal["ema", "raw"] = "ema", device: str = "cpu") -> Sampler:
@@ -80,8 +95,9 @@ def load_generator(run: str | Path, weights: Literal["ema", "raw"] = "ema", devi
         state = read_checkpoint(file.parent / LAST)["state_dict"]
         prefix = "generator."
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    network: Generator = build(OmegaConf.create({"generator": config}), "generator")
+    parts = OmegaConf.create(config)
+    network: Generator = build(parts, "generator")
     network.load_state_dict(tensors)
     if device != "cpu" and not getattr(torch, torch.device(device).type).is_available():
         raise UserError(f"device is {device}, which this machine doesn't have; use device=cpu.")
-    return Sampler(network, device)
+    return Sampler(network, build(parts, "latents"), device)

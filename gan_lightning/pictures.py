@@ -1,13 +1,15 @@
-"""Images in [-1, 1] as pictures a person can look at."""
+"""Samples as pictures a person can look at: images in [-1, 1] as grids, points as scatter plots."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
 from torch import Tensor
 
 PADDING = 2
+SURFACE = 80  # points a side at which a critic's values are drawn
 LEGIBLE = 48  # cells of a grid are enlarged by a whole factor to about this many pixels
 
 
@@ -53,3 +55,67 @@ def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:
     for pixels, path in zip(to_pixels(drawable(images)), paths, strict=True):
         save_png(pixels, path)
     return paths
+
+
+def save_table(vectors: Tensor, path: Path) -> None:
+    """Writes vectors (N, d) as comma-separated numbers, one vector a row, with the digits that float32 has."""
+    with path.open("w") as file:
+        file.writelines(",".join(f"{number:.9g}" for number in row) + "\n" for row in vectors.tolist())
+
+
+def scatter(
+    real: Tensor | None, fake: Tensor, values: Callable[[Tensor], Tensor | None] = lambda points: None
+) -> Tensor:
+    """One picture (3, height, width), uint8, of points (N, d), over a critic's `values` (N, d) -> (N,) if any.
+
+    Points of a plane are drawn as such, points of a line as two histograms under the curve of the critic's values; of
+    more dimensions, the first two are drawn, without values. The view is that of the real points, if they are given.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # matplotlib takes a second to import
+    from matplotlib.figure import Figure
+
+    shown = fake if real is None else real
+    low, high = shown.amin(0), shown.amax(0)
+    margin = (high - low).clamp(min=1e-3).max() * 0.25 + (0.5 if shown.shape[1] == 1 else 0)
+    low, high = low - margin, high + margin
+    figure = Figure(figsize=(5, 5), dpi=100, layout="tight")
+    canvas, axes = FigureCanvasAgg(figure), figure.add_subplot()
+    draw = _draw_line if shown.shape[1] == 1 else _draw_plane
+    draw(axes, real, fake, values, low, high)
+    if real is not None:
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    canvas.draw()
+    pixels = torch.frombuffer(bytearray(canvas.buffer_rgba()), dtype=torch.uint8)
+    return pixels.view(*reversed(canvas.get_width_height()), 4)[..., :3].permute(2, 0, 1).contiguous()
+
+
+def _draw_plane(
+    axes: Any, real: Tensor | None, fake: Tensor, values: Callable[[Tensor], Tensor | None], low: Tensor, high: Tensor
+) -> None:
+    if fake.shape[1] == 2:
+        x, y = (torch.linspace(float(low[i]), float(high[i]), SURFACE) for i in range(2))
+        at = torch.cartesian_prod(x, y)
+        surface = values(at)
+        if surface is not None:
+            drawn = axes.contourf(x.numpy(), y.numpy(), surface.view(SURFACE, SURFACE).T.numpy(), 20, cmap="viridis")
+            axes.figure.colorbar(drawn, ax=axes, label="critic's value", shrink=0.8)
+    for points, colour, name in ((real, "white", "real"), (fake, "orangered", "generated")):
+        if points is not None:
+            axes.scatter(points[:, 0], points[:, 1], s=6, c=colour, edgecolors="black", linewidths=0.2, label=name)
+    axes.set(xlim=(float(low[0]), float(high[0])), ylim=(float(low[1]), float(high[1])), aspect="equal")
+
+
+def _draw_line(
+    axes: Any, real: Tensor | None, fake: Tensor, values: Callable[[Tensor], Tensor | None], low: Tensor, high: Tensor
+) -> None:
+    span = (float(low), float(high))
+    for points, colour, name in ((real, "grey", "real"), (fake, "orangered", "generated")):
+        if points is not None:
+            axes.hist(points[:, 0].clamp(*span).numpy(), bins=60, range=span, color=colour, alpha=0.6, label=name)
+    at = torch.linspace(*span, SURFACE)
+    curve = values(at.unsqueeze(1))
+    if curve is not None:
+        above = axes.twinx()
+        above.plot(at.numpy(), curve.numpy(), color="black")
+        above.set_ylabel("critic's value")
+    axes.set(xlim=span, ylabel="samples")

@@ -1,6 +1,8 @@
 """Value ranges as types: `n_critic: PositiveInt` is documentation, a config check and a constructor check at once."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, get_args, get_type_hints
 
 
@@ -32,11 +34,20 @@ Seed = Annotated[int, Range(low=0, high=4294967295)]  # what NumPy takes: 32 bit
 Fraction = Annotated[float, Range(low=0, high=1)]
 
 
+@cache
+def _hints(kind: Hashable) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
 def check_ranges(instance: Any) -> None:
-    """Raises ValueError if a field of a dataclass instance lies outside the range its annotation names."""
-    for name, hint in get_type_hints(type(instance), include_extras=True).items():
-        value = getattr(instance, name, None)
+    """Raises ValueError if a field of a dataclass instance lies outside the range its annotation names.
+
+    A schedule (see gan_lightning.scheduled) lies within it if both of its ends do, a sequence if all of its items do.
+    """
+    for name, hint in _hints(type(instance)).items():  # type: ignore[arg-type]
+        field = getattr(instance, name, None)
         for part in (hint, *get_args(hint)):  # of `PositiveInt | None` too
             for bounds in getattr(part, "__metadata__", ()):
-                if isinstance(bounds, Range) and isinstance(value, int | float) and value not in bounds:
-                    raise ValueError(f"{name} must be {bounds}, got {value}")
+                for value in field if isinstance(field, list | tuple) else getattr(field, "extremes", (field,)):
+                    if isinstance(bounds, Range) and isinstance(value, int | float) and value not in bounds:
+                        raise ValueError(f"{name} must be {bounds}, got {value}")

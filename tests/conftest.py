@@ -4,6 +4,7 @@ import socket
 
 import pytest
 import torch
+from small import small
 
 torch.set_num_threads(1)
 
@@ -11,15 +12,7 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def tiny() -> tuple[str, ...]:
     """Overrides that make an iteration take milliseconds."""
-    return (
-        "network.generator.hidden_dim=8",
-        "network.generator.blocks=1",
-        "network.discriminator.hidden_dim=8",
-        "network.discriminator.blocks=1",
-        "network.latent_dim=4",
-        "dataset.batch_size=16",
-        "trainer.accelerator=cpu",
-    )
+    return (*small(), "dataset.batch_size=16", "trainer.accelerator=cpu")
 
 
 @pytest.fixture(autouse=True)

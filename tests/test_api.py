@@ -9,7 +9,9 @@ from safetensors import safe_open
 
 import gan_lightning
 from gan_lightning import Run, UserError, load_generator, train
-from gan_lightning.api import Sampler, slerp
+from gan_lightning.api import Sampler
+from gan_lightning.latents import Normal, Uniform, slerp
+from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.pictures import save_png
 from gan_lightning.training.samples import draw_latents
@@ -125,8 +127,8 @@ def test_it_is_the_average_in_the_file(run: Run, sampler: Sampler) -> None:
     assert torch.equal(load_generator(file).sample(3), sampler.sample(3))
     assert torch.equal(load_generator(str(run.folder)).sample(3), sampler.sample(3))
     # In evaluation mode, an image does not depend on the others beside it.
-    together = sampler.network(draw_latents(sampler.network, 6, 0))
-    torch.testing.assert_close(sampler.network(draw_latents(sampler.network, 6, 0)[:2]), together[:2])
+    latents = draw_latents(sampler.latents, sampler.network.latent_dim, 6, 0)
+    torch.testing.assert_close(sampler.network(latents[:2]), sampler.network(latents)[:2])
 
 
 def test_raw_weights(run: Run, sampler: Sampler) -> None:
@@ -159,6 +161,45 @@ def test_a_device_that_is_not_there(run: Run, monkeypatch: pytest.MonkeyPatch, d
     monkeypatch.setattr(torch.mps, "is_available", lambda: False, raising=False)
     with pytest.raises(UserError, match=f"device is {device}"):
         load_generator(run.folder, device=device)
+
+
+class Labelled(Generator):
+    """Gives its first latent and its label."""
+
+    def __init__(self) -> None:
+        super().__init__(2, classes=3, label_input="concat")
+
+    def decode(self, inputs: torch.Tensor, labels: torch.Tensor | None) -> torch.Tensor:
+        return torch.stack([inputs[:, 0], inputs[:, 2:].argmax(1).float()], dim=1)
+
+
+def test_labels_of_samples() -> None:
+    sampler = Sampler(Labelled())
+    latents = draw_latents(Normal(), 2, 5, seed=1)[:, 0]
+    assert torch.equal(sampler.sample(5, seed=1), torch.stack([latents, torch.tensor([0.0, 1, 2, 0, 1])], dim=1))
+    assert sampler.sample(5, seed=1, label=2)[:, 1].tolist() == [2.0] * 5
+    assert sampler.sample(300, seed=1)[-1, 1] == 299 % 3  # in more batches than one
+    assert sampler.interpolate([0, 1, 2], 3)[:, 1].tolist() == [0.0] * 6
+    assert sampler.interpolate([0, 1, 2], 3, label=1)[:, 1].tolist() == [1.0] * 6
+
+
+@pytest.mark.parametrize("label", [3, -1, 17])
+def test_a_class_that_is_not_there(label: int) -> None:
+    for draw in (lambda: Sampler(Labelled()).sample(2, label=label), lambda: Sampler(Labelled()).labels(2, label)):
+        with pytest.raises(UserError, match=rf"label is {label}, but this generator's classes are 0 to 2\."):
+            draw()
+
+
+def test_a_label_for_a_generator_without_any(sampler: Sampler) -> None:
+    with pytest.raises(UserError, match="trained without labels"):
+        sampler.sample(2, label=0)
+
+
+def test_samplers_draw_from_their_prior() -> None:
+    sampler = Sampler(Labelled(), Uniform(0.5))
+    assert torch.equal(sampler.sample(9, seed=2)[:, 0], draw_latents(Uniform(0.5), 2, 9, seed=2)[:, 0])
+    assert sampler.sample(200)[:, 0].abs().max() <= 0.5
+    assert Sampler(Labelled()).latents == Normal()
 
 
 def test_a_walk_goes_from_seed_to_seed(sampler: Sampler) -> None:
@@ -228,11 +269,10 @@ def test_the_packages_names() -> None:
 
 
 def test_the_first_latents_of_a_seed_are_the_same_for_every_count() -> None:
-    generator = MLPGenerator(10, (1, 8, 8), hidden_dim=8, blocks=1)
-    many = draw_latents(generator, 20, seed=3)
-    assert torch.equal(draw_latents(generator, 1, seed=3), many[:1])
+    many = draw_latents(Normal(), 10, 20, seed=3)
+    assert torch.equal(draw_latents(Normal(), 10, 1, seed=3), many[:1])
     assert len(torch.unique(many)) == many.numel()
-    large = draw_latents(generator, 2000, seed=4)
+    large = draw_latents(Normal(), 10, 2000, seed=4)
     assert abs(large.mean().item()) < 0.03
     assert abs(large.std().item() - 1) < 0.03
 

@@ -18,9 +18,10 @@ MODULES = {
 TREES = {module: ast.parse(path.read_text(encoding="utf-8"), str(path)) for module, path in MODULES.items()}
 
 OWN = "gan_lightning."
-PURE = {"torch", OWN + "types"}
+PURE = {"torch", OWN + "types", OWN + "scheduled"}
 LIBRARIES = {"torch", "torchvision", "pytorch_lightning", "numpy", "sklearn", "PIL", "rich", "safetensors"}
 COMMON = {OWN + name for name in ("losses", "networks", "pictures", "seeds", "errors", "types", "__version__")}
+TIMED = {OWN + "latents", OWN + "scheduled"}  # what training alone feeds and schedules
 
 # What each part of the package may import, beside the standard library and itself. Parts that are not listed
 # (commands, api, __main__) may import everything.
@@ -29,11 +30,14 @@ ALLOWED = {
     "errors": set(),
     "run_folder": set(),
     "seeds": {"torch"},
-    "pictures": {"torch", "PIL"},
+    "scheduled": set(),
+    "latents": {"torch", OWN + "types"},
+    "metrics": {"torch"},
+    "pictures": {"torch", "PIL", "matplotlib"},
     "losses": PURE,
     "networks": PURE,
     "data": LIBRARIES | COMMON,
-    "training": LIBRARIES | COMMON | {OWN + "data", OWN + "run_folder"},
+    "training": LIBRARIES | COMMON | TIMED | {OWN + "data", OWN + "run_folder"},
     "config": {"hydra", "omegaconf", OWN + "errors", OWN + "types"},
 }
 
@@ -91,6 +95,14 @@ def test_imports_point_in_one_direction(module):
         ("losses.new", "import torchvision"),
         ("networks.new", "from gan_lightning.losses import objectives"),
         ("networks.new", "from omegaconf import DictConfig"),
+        ("networks.new", "from gan_lightning.latents import Normal"),
+        ("losses.new", "from gan_lightning.latents import Coded"),
+        ("latents", "from gan_lightning.networks.generator import Generator"),
+        ("scheduled", "import torch"),
+        ("metrics.new", "import numpy"),
+        ("metrics.new", "from gan_lightning.types import PositiveInt"),
+        ("pictures", "import numpy"),
+        ("data.new", "from gan_lightning.scheduled import Clock"),
         ("data.new", "from gan_lightning.training.gan import GAN"),
         ("data.new", "import gan_lightning.config.build as build"),
         ("data.new", "import gan_lightning"),
@@ -111,6 +123,8 @@ def test_the_rules_catch_what_they_are_for(module, code):
         ("losses.new", "import torch.nn\nfrom math import prod\nfrom gan_lightning.types import PositiveInt"),
         ("losses.new", "from gan_lightning.losses.objectives import Terms\nfrom . import objectives"),
         ("training.new", "from gan_lightning import __version__\nfrom gan_lightning.data.rounds import Round"),
+        ("losses.new", "from gan_lightning.scheduled import Scheduled"),
+        ("training.new", "from gan_lightning.latents import Prior\nfrom gan_lightning.scheduled import Clock"),
         ("config.new", "from omegaconf import OmegaConf"),
         ("commands.new", "import hydra, torch\nfrom gan_lightning.training import gan"),
     ],

@@ -1,14 +1,14 @@
 """Every file of conf/, found by listing the folders: a new option is held to the same rules without a new test."""
 
-import struct
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
-from PIL import Image
+from set_files import write_pictures, write_set
+from small import small
 
 from gan_lightning import train
 from gan_lightning.commands.train import SCHEMA
@@ -20,7 +20,7 @@ for file in sorted(CONF.glob("*/**/*.yaml")):
     OPTIONS.setdefault(file.parent.relative_to(CONF).as_posix(), []).append(file.stem)
 ALL_OPTIONS = [(group, name) for group, names in OPTIONS.items() for name in names]
 MANY_VALUED = ("regularizer",)  # groups of which several options can be chosen together
-SMALL = {"hidden_dim": 8, "blocks": 1, "width": 4}  # of networks, whichever of these they have
+AUTOENCODERS = ("mlp_autoencoder", "dcgan_autoencoder")
 
 
 def raw(group: str, name: str) -> dict[str, Any]:
@@ -42,18 +42,10 @@ def choose(group: str, name: str) -> list[str]:
 
 def one_iteration(folder: Path, *overrides: str) -> None:
     """Trains for one iteration, on the CPU, with networks as small as their options allow."""
-    config = composed(*overrides)
-    small = [
-        f"network.{network}.{key}={value}"
-        for network in ("generator", "discriminator")
-        for key, value in SMALL.items()
-        if key in config.network[network]
-    ]
     run = train(
-        *overrides,
-        *small,
-        "network.latent_dim=4",
+        *small(*overrides),
         "dataset.batch_size=8",
+        "loss.schedule.boost=0",
         "samples.count=1",
         "trainer.max_steps=1",
         "trainer.accelerator=cpu",
@@ -65,41 +57,41 @@ def one_iteration(folder: Path, *overrides: str) -> None:
     assert torch.tensor(losses).isfinite().all()
 
 
-def write_idx(root: Path, name: str, count: int = 12) -> None:
-    """Random pictures and labels where torchvision looks for its data set of that name."""
-    raw_folder = root / name / "raw"
-    raw_folder.mkdir(parents=True)
-    numbers = np.random.default_rng(0)
-    for part in ("train", "t10k"):
-        for kind, shape, top in (("images-idx3", (count, 28, 28), 256), ("labels-idx1", (count,), 10)):
-            array = numbers.integers(0, top, shape, dtype=np.uint8)
-            header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
-            (raw_folder / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
+def trains_or_is_refused(folder: Path, refusal: str | None, *overrides: str) -> None:
+    """One iteration, or, where a refusal is expected, one paragraph that contains it, and no folder."""
+    if refusal is None:
+        one_iteration(folder, *overrides)
+        return
+    with pytest.raises(UserError, match=refusal) as caught:
+        one_iteration(folder, *overrides)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "run").exists()
 
 
-def write_pictures(root: Path, count: int = 12) -> None:
-    root.mkdir(parents=True)
-    numbers = np.random.default_rng(0)
-    for index in range(count):
-        Image.fromarray(numbers.integers(0, 256, (20, 16, 3), dtype=np.uint8)).save(root / f"{index}.png")
-
-
-def with_data(folder: Path, *overrides: str) -> list[str]:
+def with_data(folder: Path, patch: pytest.MonkeyPatch, *overrides: str) -> list[str]:
     """The overrides, and those that point their data set to small files that are written here."""
     source = composed(*overrides).dataset.source
-    kind = source["_target_"].rpartition(".")[2]
-    if kind == "TorchvisionSource":
-        write_idx(folder / "data", source.name)
-        return [*overrides, f"dataset.root={folder / 'data'}"]
-    if kind == "ImageFolder":
-        write_pictures(folder / "data")
-        place = [f"dataset.root={folder / 'data'}", f"dataset.cache_dir={folder / 'cache'}"]
-        return [*[text for text in overrides if not text.startswith("dataset.root=")], *place, "dataset.image_size=8"]
+    root = folder / "data"
+    here = [f"dataset.root={root}"]
+    cached = [f"dataset.cache_dir={folder / 'cache'}", "dataset.image_size=8"]
+    match source["_target_"].rpartition(".")[2]:
+        case "TorchvisionSource":
+            write_set(root, source.name, patch)
+            return [*overrides, *here]
+        case "StackedMNIST":
+            write_set(root, "MNIST", patch)
+            return [*overrides, *here, "dataset.source.count=20"]
+        case "CelebA":
+            write_pictures(root / "celeba" / "img_align_celeba", height=22, width=18)
+            return [*overrides, *here, *cached]
+        case "ImageFolder":
+            write_pictures(root)
+            return [*[text for text in overrides if not text.startswith("dataset.root=")], *here, *cached]
     return list(overrides)
 
 
 def test_all_groups_are_found() -> None:
-    assert {"dataset", "loss", "network", "regularizer", "hardware", "experiment"} <= OPTIONS.keys()
+    assert {"dataset", "loss", "network", "regularizer", "conditioning", "hardware", "experiment"} <= OPTIONS.keys()
     assert all(OPTIONS.values())
 
 
@@ -118,10 +110,72 @@ def test_an_option_that_does_not_fit_would_be_noticed(tmp_path: Path) -> None:
         compose(Sources("train", extra=(tmp_path,)), ["loss=mine"], SCHEMA)
 
 
-@pytest.mark.parametrize("network", OPTIONS["network"])
+def refusal_of_network(loss: str, network: str) -> str | None:
+    """Why a loss can't train a network, in a part of the words that say so."""
+    if loss in ("began", "ebgan") and network not in AUTOENCODERS:
+        return "needs a discriminator whose logit is minus an energy"
+    if loss == "acgan" and network == "dirac":
+        return "this generator is told none"
+    if network in AUTOENCODERS:
+        return {
+            "pacgan": r"judges single samples; use loss\.packing=1",
+            "acgan": "outputs are 1, its logit, or 4",
+            "infogan": "outputs are 1, its logit, or 4",
+        }.get(loss)
+    return None
+
+
+# What trains together in other ways is in test_cross_product.py.
+PAIRS = [
+    (loss, network)
+    for loss in OPTIONS["loss"]
+    for network in OPTIONS["network"]
+    if loss == "vanilla" or network == "mlp" or refusal_of_network(loss, network)
+]
+
+
+@pytest.mark.parametrize(("loss", "network"), PAIRS)
+def test_every_loss_and_every_network_train(tmp_path: Path, loss: str, network: str) -> None:
+    trains_or_is_refused(tmp_path, refusal_of_network(loss, network), f"loss={loss}", f"network={network}")
+
+
+def refusal_of_conditioning(loss: str, conditioning: str) -> str | None:
+    """Why a loss, with the network it brings along, can't be conditioned so."""
+    if loss == "pacgan" and conditioning == "auxiliary":
+        return "classification judges single samples"
+    if loss in ("began", "ebgan"):
+        return {"auxiliary": "outputs are 1, its logit, or 4", "projection": "no features to project labels on"}.get(
+            conditioning
+        )
+    return None
+
+
+@pytest.mark.parametrize("conditioning", [name for name in OPTIONS["conditioning"] if name != "none"])
 @pytest.mark.parametrize("loss", OPTIONS["loss"])
-def test_every_loss_trains_every_network(tmp_path: Path, loss: str, network: str) -> None:
-    one_iteration(tmp_path, *choose("loss", loss), *choose("network", network))
+def test_every_loss_trains_with_labels(tmp_path: Path, loss: str, conditioning: str) -> None:
+    refusal = refusal_of_conditioning(loss, conditioning)
+    trains_or_is_refused(tmp_path, refusal, f"loss={loss}", f"conditioning={conditioning}")
+
+
+@pytest.mark.parametrize("conditioning", [name for name in OPTIONS["conditioning"] if name != "none"])
+@pytest.mark.parametrize("dataset", OPTIONS["dataset"])
+def test_labels_are_asked_of_data_sets_that_have_them(dataset: str, conditioning: str) -> None:
+    overrides = [*choose("dataset", dataset), f"conditioning={conditioning}"]
+    if raw("dataset", dataset)["classes"]:
+        assert composed(*overrides).conditioning.classes == raw("dataset", dataset)["classes"]
+        return
+    message = rf"^conditioning={conditioning} needs labels, but dataset={dataset} has none .*conditioning=none"
+    with pytest.raises(UserError, match=message):
+        composed(*overrides)
+    assert composed(*overrides, "dataset.classes=3").conditioning.classes == 3
+
+
+def test_a_loss_that_conditions_asks_for_labels_too() -> None:
+    with pytest.raises(UserError, match=r"^conditioning=auxiliary needs labels, but dataset=swiss_roll has none"):
+        composed("loss=acgan", "dataset=swiss_roll")
+    with pytest.raises(UserError, match=r"^loss=acgan needs labels, but dataset=swiss_roll has none"):
+        composed("loss=acgan", "dataset=swiss_roll", "conditioning=none")
+    assert composed("loss=vanilla", "dataset=swiss_roll", "conditioning=none").conditioning.classes == 0
 
 
 @pytest.mark.parametrize("name", OPTIONS["regularizer"])
@@ -132,13 +186,13 @@ def test_every_regularizer_trains_with_the_vanilla_loss(tmp_path: Path, name: st
 
 
 @pytest.mark.parametrize("name", OPTIONS["dataset"])
-def test_every_data_set_trains_offline(tmp_path: Path, name: str) -> None:
-    one_iteration(tmp_path, *with_data(tmp_path, *choose("dataset", name)))
+def test_every_data_set_trains_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    one_iteration(tmp_path, *with_data(tmp_path, monkeypatch, *choose("dataset", name)))
 
 
 @pytest.mark.parametrize("name", OPTIONS["experiment"])
-def test_every_experiment_trains(tmp_path: Path, name: str) -> None:
-    one_iteration(tmp_path, *with_data(tmp_path, f"experiment={name}"))
+def test_every_experiment_trains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    one_iteration(tmp_path, *with_data(tmp_path, monkeypatch, f"experiment={name}"))
 
 
 @pytest.mark.parametrize("name", OPTIONS["hardware"])
@@ -156,7 +210,7 @@ def test_cpu_hardware_runs(tmp_path: Path) -> None:
     one_iteration(tmp_path, "hardware=cpu")
 
 
-@pytest.mark.parametrize("group", ["dataset", "loss", "network"])
+@pytest.mark.parametrize("group", ["conditioning", "dataset", "loss", "network"])
 def test_a_file_and_what_it_names_have_one_name(group: str) -> None:
     for name in OPTIONS[group]:
         assert composed(*choose(group, name))[group].name == name
@@ -217,16 +271,19 @@ def test_what_a_data_set_needs_of_a_loss(name: str) -> None:
     assert repeated(raw("dataset_loss", name), without, without.hydra.runtime.choices) == []
     config = composed(*choose("dataset", dataset), f"loss={loss}")
     for key, value in leaves(raw("dataset_loss", name)).items():
-        assert OmegaConf.select(config, key) == value
+        assert OmegaConf.select(config, key) == OmegaConf.create({"value": value}).value
 
 
 # Recipes.
 
 
-@pytest.mark.parametrize("network", OPTIONS["network"])
-def test_the_gradient_penaltys_critic_has_no_normalisation(network: str) -> None:
-    assert composed("loss=wgan_gp", f"network={network}").network.discriminator.norm == "none"
-    assert composed(f"network={network}", "loss=wgan_gp").model.discriminator.norm == "none"
+def test_the_order_of_a_loss_and_its_network_is_free() -> None:
+    for overrides in (("loss=wgan_gp", "network=dcgan"), ("network=dcgan", "loss=wgan_gp")):
+        assert composed(*overrides).model.discriminator.norm == "none"
+    assert composed("loss=began", "network=dcgan_autoencoder").network.name == "dcgan_autoencoder"
+    assert composed("loss=began", "dataset=ring").network.name == "mlp_autoencoder"
+    assert composed("loss=wgan_gp", "dataset=ring").network.name == "toy"
+    assert composed("dataset=ring", "network=mlp").network.name == "mlp"
 
 
 def test_nor_has_the_courses() -> None:
@@ -236,50 +293,195 @@ def test_nor_has_the_courses() -> None:
     assert composed("network=dcgan").network.discriminator.norm == "batch"  # which is what there was to take away
 
 
+OBJECTIVES = "gan_lightning.losses.objectives."
+REGULARIZERS = "gan_lightning.losses.regularizers."
+HEADS = "gan_lightning.losses.heads."
+LATENTS = "gan_lightning.latents."
+Node = tuple[str, dict[str, Any]]  # a target and its arguments
+
+
+def node(target: str, /, **arguments: Any) -> Node:
+    return target, arguments
+
+
+def schedule(kind: str, start: float, end: float) -> dict[str, Any]:
+    """A schedule over the whole run."""
+    return {"_target_": f"gan_lightning.scheduled.{kind}", "start": start, "end": end}
+
+
+def adam(lr: Any, *betas: Any) -> Node:
+    return node("torch.optim.Adam", lr=lr, betas=list(betas))
+
+
+NORMAL = node(LATENTS + "Normal")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a loss's file amounts to; what is left out is as in conf/train.yaml."""
+
+    objective: Node
+    optimizer: Node
+    discriminator_optimizer: Node | None = None  # where it differs
+    n_critic: int = 1
+    boosts: tuple[int, int, int] | None = None
+    regularizers: dict[str, Node] = field(default_factory=dict)
+    heads: dict[str, Node] = field(default_factory=dict)
+    latents: Node = NORMAL
+    latent_dim: int | None = None
+    packing: int = 1
+    network: str = "mlp"
+    norm: str | None = None
+    error: str | None = None
+    conditioning: str = "none"
+
+
+VANILLA = node(OBJECTIVES + "Vanilla", saturating=False, label_smoothing=0.0)
+PLAIN_VANILLA = node(OBJECTIVES + "Vanilla", label_smoothing=0.0)
+DCGAN = adam(2e-4, 0.5, 0.999)
+R3GAN = adam(schedule("Cosine", 2e-4, 5e-5), 0.0, schedule("Cosine", 0.9, 0.99))
 RECIPES = {
-    "vanilla": {
-        "objective": ("gan_lightning.losses.objectives.Vanilla", {"saturating": False}),
-        "schedule": {"n_critic": 1, "boost": 0},
-        "optimizer": ("torch.optim.Adam", {"lr": 2e-4, "betas": [0.5, 0.999]}),
-        "regularizer": {},
-    },
-    "wgan_clip": {
-        "objective": ("gan_lightning.losses.objectives.Wasserstein", {}),
-        "schedule": {"n_critic": 5, "boost": 100, "boost_first": 25, "boost_every": 500},
-        "optimizer": ("torch.optim.RMSprop", {"lr": 5e-5}),
-        "regularizer": {"weight_clipping": ("gan_lightning.losses.regularizers.WeightClipping", {"bound": 0.01})},
-    },
-    "wgan_gp": {
-        "objective": ("gan_lightning.losses.objectives.Wasserstein", {}),
-        "schedule": {"n_critic": 5, "boost": 0},
-        "optimizer": ("torch.optim.Adam", {"lr": 1e-4, "betas": [0.5, 0.9]}),
-        "regularizer": {"gradient_penalty": ("gan_lightning.losses.regularizers.GradientPenalty", {"weight": 10.0})},
-    },
+    "vanilla": Recipe(VANILLA, DCGAN),
+    "minimax": Recipe(node(OBJECTIVES + "Vanilla", saturating=True, label_smoothing=0.0), DCGAN),
+    "lsgan": Recipe(node(OBJECTIVES + "LeastSquares", a=0.0, b=1.0, c=1.0), DCGAN),
+    "hinge": Recipe(
+        node(OBJECTIVES + "Hinge"), adam(schedule("Linear", 2e-4, 0), 0.0, 0.9), n_critic=5, norm="spectral"
+    ),
+    "ragan": Recipe(node(OBJECTIVES + "RelativisticAverage", inner="softplus"), DCGAN),
+    "r3gan": Recipe(
+        node(OBJECTIVES + "RelativisticPaired", inner="softplus"),
+        R3GAN,
+        regularizers={
+            name: node(REGULARIZERS + name.upper(), weight=schedule("Cosine", 0.05, 0.005), every=1)
+            for name in ("r1", "r2")
+        },
+        norm="none",
+    ),
+    "r1": Recipe(
+        PLAIN_VANILLA,
+        node("torch.optim.RMSprop", lr=1e-4, alpha=0.99),
+        regularizers={"r1": node(REGULARIZERS + "R1", weight=20.0, every=1)},
+        norm="none",
+    ),
+    "dragan": Recipe(
+        PLAIN_VANILLA,
+        adam(1e-4, 0.5, 0.9),
+        regularizers={"dragan": node(REGULARIZERS + "DRAGAN", weight=10.0, scale=0.5, every=1)},
+        latents=node(LATENTS + "Uniform", bound=1.0),
+        norm="none",
+    ),
+    "wgan_clip": Recipe(
+        node(OBJECTIVES + "Wasserstein"),
+        node("torch.optim.RMSprop", lr=5e-5),
+        n_critic=5,
+        boosts=(100, 25, 500),
+        regularizers={"weight_clipping": node(REGULARIZERS + "WeightClipping", bound=0.01)},
+    ),
+    "wgan_gp": Recipe(
+        node(OBJECTIVES + "Wasserstein"),
+        adam(1e-4, 0.5, 0.9),
+        n_critic=5,
+        regularizers={"gradient_penalty": node(REGULARIZERS + "GradientPenalty", weight=10.0, target=1.0, every=1)},
+        norm="none",
+    ),
+    "wgan_lp": Recipe(
+        node(OBJECTIVES + "Wasserstein"),
+        adam(1e-4, 0.5, 0.9),
+        n_critic=5,
+        regularizers={"lipschitz_penalty": node(REGULARIZERS + "LipschitzPenalty", weight=10.0, every=1)},
+        norm="none",
+    ),
+    "pacgan": Recipe(PLAIN_VANILLA, DCGAN, packing=2),
+    "acgan": Recipe(
+        PLAIN_VANILLA,
+        DCGAN,
+        heads={
+            "classification": node(
+                HEADS + "Classification", outputs=10, discriminator_weight=1.0, generator_weight=1.0, on_fakes=True
+            )
+        },
+        conditioning="auxiliary",
+    ),
+    "infogan": Recipe(
+        PLAIN_VANILLA,
+        adam(1e-3, 0.5, 0.999),
+        adam(2e-4, 0.5, 0.999),
+        heads={
+            "information": node(HEADS + "MutualInformation", outputs=12, categorical=[10], continuous=2, weight=1.0)
+        },
+        latents=node(LATENTS + "Coded", categorical=[10], continuous=2),
+        latent_dim=74,  # 62 of noise
+    ),
+    "began": Recipe(
+        node(OBJECTIVES + "BEGAN", gamma=0.5, k_rate=0.001),
+        adam(schedule("Linear", 1e-4, 0), 0.9, 0.999),
+        network="mlp_autoencoder",
+        error="l1",
+    ),
+    "ebgan": Recipe(
+        node(OBJECTIVES + "EnergyBased", margin=1.0),
+        DCGAN,
+        heads={"pulling_away": node(HEADS + "PullingAway", outputs=32, weight=0.1)},
+        network="mlp_autoencoder",
+        error="l2",
+    ),
 }
 
 
-def names(node: dict[str, Any], expected: tuple[str, dict[str, Any]]) -> bool:
-    """Whether a node has that target and those arguments."""
-    return node["_target_"] == expected[0] and expected[1].items() <= node.items()
+def is_exactly(value: dict[str, Any], expected: Node) -> bool:
+    """Whether a node has that target and those arguments, and none besides but what makes it faster."""
+    arguments = {name: item for name, item in value.items() if name not in ("_target_", "_partial_", "fused")}
+    return (value["_target_"], arguments) == expected
+
+
+def test_every_loss_has_a_recipe() -> None:
+    assert sorted(RECIPES) == OPTIONS["loss"]
 
 
 @pytest.mark.parametrize("loss", RECIPES)
 def test_recipes_are_the_papers(loss: str) -> None:
-    config = composed(f"loss={loss}")
+    config, recipe = composed(f"loss={loss}"), RECIPES[loss]
     values = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
-    recipe: dict[str, Any] = RECIPES[loss]
-    assert names(values["model"]["objective"], recipe["objective"])
-    assert recipe["schedule"].items() <= values["model"]["schedule"].items()
-    assert values["model"]["schedule"] == values["data"]["schedule"]
-    for network in ("generator", "discriminator"):
-        optimizer = values["model"][f"{network}_optimizer"]
-        assert names(optimizer, recipe["optimizer"])
-        # Nothing else may change the updates; torch's defaults are the papers' for the rest.
-        assert optimizer.keys() - {"fused", "_target_", "_partial_"} == recipe["optimizer"][1].keys()
-    assert values["model"]["regularizers"].keys() == recipe["regularizer"].keys()
-    for name, expected in recipe["regularizer"].items():
-        assert names(values["model"]["regularizers"][name], expected)
-    assert values["network"]["latent_dim"] == values["model"]["generator"]["latent_dim"]
+    model, network = values["model"], values["network"]
+    assert is_exactly(model["objective"], recipe.objective)
+    assert is_exactly(model["generator_optimizer"], recipe.optimizer)
+    # Nothing else may change the updates; torch's defaults are the papers' for the rest.
+    assert is_exactly(model["discriminator_optimizer"], recipe.discriminator_optimizer or recipe.optimizer)
+    for place, expected in (("regularizers", recipe.regularizers), ("heads", recipe.heads)):
+        assert model[place].keys() == expected.keys()
+        assert all(is_exactly(model[place][name], expected[name]) for name in expected)
+    assert is_exactly(model["latents"], recipe.latents)
+    boost, first, every = recipe.boosts or (0, 25, 500)
+    counts = node(
+        "gan_lightning.training.schedule.CriticSchedule",
+        n_critic=recipe.n_critic,
+        boost=boost,
+        boost_first=first,
+        boost_every=every,
+    )
+    assert is_exactly(model["schedule"], counts)
+    assert values["data"]["schedule"] == model["schedule"]
+    assert values["data"]["packing"] == values["loss"]["packing"] == recipe.packing
+    assert (network["name"], values["conditioning"]["name"]) == (recipe.network, recipe.conditioning)
+    assert network["latent_dim"] == model["generator"]["latent_dim"] == (recipe.latent_dim or 64)
+    assert model["discriminator"]["outputs"] == 1 + sum(head["outputs"] for head in model["heads"].values())
+    assert model["discriminator"].get("encoder", model["discriminator"])["packing"] == recipe.packing
+    assert (values["loss"]["discriminator_norm"], values["loss"]["reconstruction_error"]) == (recipe.norm, recipe.error)
+    assert values["ema"]["decay"] == 0.999
+
+
+@pytest.mark.parametrize("network", AUTOENCODERS)
+def test_the_error_of_a_recipe_reaches_its_network(network: str) -> None:
+    for loss in ("began", "ebgan"):
+        assert composed(f"loss={loss}", f"network={network}").network.discriminator.error == RECIPES[loss].error
+    assert composed(f"network={network}").network.discriminator.error == "l2"
+
+
+@pytest.mark.parametrize("network", ["mlp", "dcgan", "resnet", "toy"])
+def test_the_norm_of_a_recipe_reaches_its_networks(network: str) -> None:
+    for loss, recipe in ((name, RECIPES[name]) for name in ("vanilla", "hinge", "wgan_gp")):
+        norm = composed(f"loss={loss}", f"network={network}").network.discriminator.norm
+        assert norm == (recipe.norm or raw("network", network)["discriminator"]["norm"].partition(",")[2].rstrip("}"))
 
 
 @pytest.mark.parametrize(

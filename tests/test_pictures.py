@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_lightning.pictures import PADDING, grid, save_png, save_pngs, to_pixels
+from gan_lightning.pictures import PADDING, drawable, grid, save_png, save_pngs, save_table, scatter, to_pixels
 
 
 def levels(*shape):
@@ -158,3 +158,116 @@ class TestPng:
             paths = save_pngs(as_images(pixels), tmp_path)
             with Image.open(paths[1]) as picture:
                 assert np.array_equal(np.asarray(picture), pixels[1, 0].numpy())
+
+
+def points(count, dimensions, seed=0):
+    return torch.randn(count, dimensions, generator=torch.Generator().manual_seed(seed))
+
+
+def colours(picture):
+    """The colours of a picture (3, H, W), as tuples."""
+    return {tuple(colour) for colour in picture.flatten(1).T.tolist()}
+
+
+ORANGE_RED = (255, 69, 0)
+
+
+class TestScatter:
+    @pytest.mark.parametrize("dimensions", [1, 2, 3])
+    @pytest.mark.parametrize("with_real", [True, False])
+    def test_is_a_picture_and_the_same_twice(self, dimensions, with_real, tmp_path):
+        real = points(50, dimensions) if with_real else None
+        fake = points(40, dimensions, seed=1) * 0.5
+        pictures = [scatter(real, fake, lambda at: at.square().sum(1)) for _ in range(2)]
+        for name, picture in zip("ab", pictures, strict=True):
+            assert picture.shape == (3, 500, 500)
+            assert picture.dtype == torch.uint8
+            save_png(picture, tmp_path / f"{name}.png")
+        assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+        assert not torch.equal(pictures[0], scatter(real, fake + 0.3, lambda at: at.square().sum(1)))
+
+    def test_shows_the_points_in_their_colours(self):
+        alone = scatter(None, points(30, 2))
+        assert ORANGE_RED in colours(alone)
+        both = scatter(points(30, 2), points(30, 2, seed=1))
+        assert ORANGE_RED in colours(both)
+        assert not torch.equal(alone, both)
+
+    def test_has_the_values_behind_the_points_of_a_plane(self):
+        asked = []
+
+        def values(at):
+            asked.append(at)
+            return 3 * at[:, 0] - at[:, 1]
+
+        real, fake = points(30, 2), points(30, 2, seed=1)
+        over = scatter(real, fake, values)
+        (at,) = asked
+        assert at.shape == (80 * 80, 2)
+        # The view is a quarter of the real points' larger extent wider than they are, on all sides.
+        low, high = real.amin(0), real.amax(0)
+        margin = (high - low).max() * 0.25
+        torch.testing.assert_close(at.amin(0), low - margin)
+        torch.testing.assert_close(at.amax(0), high + margin)
+        assert len(colours(over)) > len(colours(scatter(real, fake)))
+        assert torch.equal(scatter(real, fake, lambda at: None), scatter(real, fake))
+
+    def test_values_rise_from_left_to_right_where_they_do(self):
+        """Not transposed, nor upside down: viridis runs from dark violet to yellow."""
+        real = torch.tensor([[-1.0, -1.0], [1.0, 1.0]])
+        far = torch.tensor([[50.0, 50.0]])
+
+        def corners(picture):
+            inside = picture.float().sum(0)
+            return inside[120, 150], inside[120, 300], inside[370, 150], inside[370, 300]
+
+        top_left, top_right, bottom_left, bottom_right = corners(scatter(real, far, lambda at: at[:, 0]))
+        assert top_right > top_left
+        assert bottom_right > bottom_left
+        top_left, top_right, bottom_left, bottom_right = corners(scatter(real, far, lambda at: at[:, 1]))
+        assert top_left > bottom_left
+        assert top_right > bottom_right
+
+    def test_has_the_values_along_a_line(self):
+        asked = []
+
+        def values(at):
+            asked.append(at)
+            return at[:, 0].square()
+
+        real, fake = points(50, 1), points(50, 1, seed=1) + 30  # out of the view: in its last bin
+        picture = scatter(real, fake, values)
+        (at,) = asked
+        assert at.shape == (80, 1)
+        assert torch.all(at[1:] > at[:-1])
+        assert at.min() < real.min()
+        assert at.max() > real.max()
+        assert (0, 0, 0) in colours(picture)
+        assert not torch.equal(picture, scatter(real, fake))
+
+    def test_asks_for_no_values_in_more_dimensions(self):
+        def values(at):
+            raise AssertionError("a plane through the samples is not what the critic sees")
+
+        assert scatter(points(9, 4), points(9, 4, seed=1), values).shape == (3, 500, 500)
+
+    def test_of_points_that_are_all_one(self):
+        assert scatter(torch.zeros(20, 1), torch.ones(20, 1)).shape == (3, 500, 500)
+        assert scatter(torch.zeros(20, 2), torch.ones(20, 2)).shape == (3, 500, 500)
+
+
+class TestTables:
+    def test_reads_back_exactly(self, tmp_path):
+        vectors = torch.tensor([[1 / 3, -1e-30], [123456.789, 0.1], [float(2**24 + 2), -0.0]])
+        save_table(vectors, tmp_path / "points.csv")
+        lines = (tmp_path / "points.csv").read_text().splitlines()
+        assert len(lines) == 3
+        read = torch.tensor([[float(number) for number in line.split(",")] for line in lines])
+        assert torch.equal(read, vectors)
+
+
+def test_images_of_other_channels_are_drawn_by_their_mean():
+    images = as_images(levels(2, 2, 4, 5))
+    assert torch.equal(grid(images), grid(images.mean(1, keepdim=True)))
+    for channels in (1, 3):
+        assert drawable(images[:, :1].expand(-1, channels, -1, -1)).shape[1] == channels

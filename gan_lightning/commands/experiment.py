@@ -23,12 +23,15 @@ from gan_lightning.config.compose import override_value, plain
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, LAST, METRICS, RESULTS, SAMPLES, SAVED
+from gan_lightning.scheduled import Clock
+from gan_lightning.training.advice import advise, refuse_data
 from gan_lightning.training.checkpoint import read_checkpoint
-from gan_lightning.training.gan import GAN
+from gan_lightning.training.gan import END, GAN
 from gan_lightning.training.interrupt import Interrupt
 from gan_lightning.training.loggers import Events, MetricsTable
 from gan_lightning.training.monitor import Monitor
 from gan_lightning.training.progress import IterationBar
+from gan_lightning.training.samples import POINTS
 
 log = logging.getLogger(__name__)
 
@@ -62,13 +65,16 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
         config.dataset.root = str(Path(config.dataset.root).absolute())  # the run may be resumed from elsewhere
     try:
         check_hardware(config.trainer)
-        resumed_at = read_checkpoint(folder / LAST)["global_step"] if config.resume else None
+        checkpoint = read_checkpoint(folder / LAST) if config.resume else None
+        resumed_at = checkpoint["global_step"] if checkpoint else None
         seed_everything(config.seed, verbose=False)
         data: GANDataModule = build(config, "data")
         data.setup()
         model: GAN = build(config, "model")
-        require_optimizers(model)
         limit = iterations(config, data)
+        if checkpoint:
+            mention_moved_end(model, checkpoint["config"]["trainer"]["max_steps"], config.trainer.max_steps)
+        require_parts(config, model, data, limit)
         if resumed_at is not None and 0 < limit <= resumed_at:
             print(f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it.")
             return Run(folder, "finished", resumed_at, 0.0, {})
@@ -104,20 +110,49 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
 def callbacks(config: DictConfig, folder: Path, data: GANDataModule, monitor: Monitor) -> list[Callback]:
     """What watches a run and writes it down; Lightning itself puts the checkpoint last."""
     samples, checkpoint = build(config, "samples"), build(config, "checkpoint")
+    shown = config.samples.count if len(data.image_shape) == 3 else POINTS
     watching: list[Callback] = [
         monitor,
-        samples(folder=folder, real=data.real_images(config.samples.count), seed=config.seed),
+        samples(folder=folder, real=data.real_images(shown), seed=config.seed),
         checkpoint(folder=folder, config=plain(config)),
     ]
     return [*watching, IterationBar(monitor)] if config.trainer.enable_progress_bar else watching
 
 
-def require_optimizers(model: GAN) -> None:
-    """Raises UserError if an optimizer refuses its arguments, which otherwise shows within `fit`."""
+def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: int) -> None:
+    """Raises UserError for parts that fit neither each other nor the data, which otherwise shows within `fit`.
+
+    What is only unwise is said as a warning, unless `advice` is off.
+    """
     try:
-        model.configure_optimizers()
+        optimizers = model.configure_optimizers()
+        model.optimizers_at(END)  # where a schedule may lead out of an argument's range
     except ValueError as error:
         raise UserError(f"loss.optimizer: {str(error).rstrip('.')}.") from error
+    try:
+        model.keep_time(model.clock_at(0, data.batch_size, limit), optimizers)
+    except ValueError as error:
+        reason = str(error).rstrip(".")
+        raise UserError(f"{reason}; set trainer.max_steps, or the length too: ${{linear:START,END,OVER}}.") from error
+    packing = model.discriminator.packing
+    real = data.real_images(packing * (2 if len(data.image_shape) == 3 else -(-POINTS // packing)))
+    try:
+        refuse_data(model, real)
+    except ValueError as error:
+        raise UserError(f"{str(error).rstrip('.')}.") from error
+    if config.advice == "on":
+        asked_norm = config.loss.discriminator_norm
+        for advice in advise(model, optimizers[1], str(config.trainer.precision), real, asked_norm):
+            log.warning("%s (advice=off silences this)", advice)
+
+
+def mention_moved_end(model: GAN, before: int, now: int) -> None:
+    """Warns where a resumed run has another end, and with it schedules that last to the end of the run."""
+    try:
+        model.keep_time(Clock(0))
+    except ValueError:  # for such a schedule has no value without an end
+        if before != now:
+            log.warning("Schedules that last to the end of the run now end at iteration %s instead of %s.", now, before)
 
 
 def iterations(config: DictConfig, data: GANDataModule) -> int:

@@ -8,13 +8,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from gan_lightning.config.compose import plain
+from gan_lightning.config.compose import plain, without_hydra
 from gan_lightning.config.suggest import did_you_mean
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, GENERATOR, LAST, SAVED
 
 # What makes a run the run it is; how long, where and how often it saves may differ.
-IDENTITY = ("dataset", "network", "loss", "regularizer", "ema", "seed")
+IDENTITY = ("dataset", "network", "conditioning", "loss", "regularizer", "heads", "latents", "ema", "seed")
 CIRCUMSTANCES = ("memory_gib", "steps", "cache_dir")  # of a data set
 
 
@@ -111,7 +111,9 @@ def find_resumable(config: DictConfig, root: Path) -> Path | None:
 
 def essence(config: DictConfig) -> dict[str, Any]:
     """What makes a run the run it is, as plain containers."""
-    kept = plain(OmegaConf.masked_copy(config, list(IDENTITY)))
+    # Resolved as a whole, since what makes a run takes values from elsewhere.
+    resolved = plain(without_hydra(config))
+    kept = {name: resolved[name] for name in IDENTITY if name in resolved}
     data: dict[str, Any] = kept.get("dataset") or {}
     for node in (data, data.get("source", {})):
         for name in CIRCUMSTANCES:

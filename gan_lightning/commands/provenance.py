@@ -51,19 +51,33 @@ def hyperparameters(config: dict[str, Any], overrides: Sequence[str]) -> dict[st
     return {
         "loss": loss["name"],
         "regularizer": "+".join(regularizers) or "-",
-        "regularizer_weight": "+".join(str(r.get("weight", r.get("bound", "-"))) for r in regularizers.values()) or "-",
+        "regularizer_weight": "+".join(str(strength(part)) for part in regularizers.values()) or "-",
         "network": config["network"]["name"],
+        "conditioning": config["conditioning"]["name"],
+        "packing": loss["packing"],
         "dataset": config["dataset"]["name"],
         "seed": config["seed"],
-        "n_critic": loss.get("n_critic", "-"),
+        "n_critic": shown(loss["n_critic"]),
         "generator_optimizer": optimizer["generator"]["_target_"].rpartition(".")[2],
-        "generator_lr": optimizer["generator"].get("lr", "-"),
+        "generator_lr": shown(optimizer["generator"].get("lr", "-")),
         "discriminator_optimizer": optimizer["discriminator"]["_target_"].rpartition(".")[2],
-        "discriminator_lr": optimizer["discriminator"].get("lr", "-"),
+        "discriminator_lr": shown(optimizer["discriminator"].get("lr", "-")),
         "latent_dim": config["network"]["latent_dim"],
         "batch_size": config["dataset"]["batch_size"],
-        "ema_decay": config["ema"]["decay"],
+        "ema_decay": shown(config["ema"]["decay"]) if config["ema"]["half_life"] is None else "-",
+        "ema_half_life": shown(config["ema"]["half_life"] or "-"),
         "max_steps": config["trainer"]["max_steps"],
         "precision": str(config["trainer"]["precision"]),
         "overrides": " ".join(overrides) or "-",
     }
+
+
+def strength(regularizer: dict[str, Any]) -> str | float:
+    """How strong a regularizer is, by whatever its argument for that is called."""
+    names = ("weight", "bound", "std", "probability")
+    return next((shown(regularizer[name]) for name in names if name in regularizer), "-")
+
+
+def shown(value: Any) -> str | float:
+    """A number, or a schedule in short: `2e-4 to 0`."""
+    return f"{value['start']:g} to {value['end']:g}" if isinstance(value, dict) else value

@@ -1,6 +1,7 @@
 """`sample`: images from a run's generator. Needs neither the data set nor anything pickled.
 
 python -m gan_lightning sample run=DIR n=64 seed=0 out=grid.png
+python -m gan_lightning sample run=DIR n=10 label=3 out=threes.png
 python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' steps=10 out=walk.png
 """
 
@@ -11,7 +12,7 @@ from typing import Literal
 from gan_lightning.commands.folders import find_generator
 from gan_lightning.config.compose import CONF, Sources, compose, plain, without_hydra
 from gan_lightning.errors import UserError
-from gan_lightning.types import PositiveInt, Seed
+from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Sampling:
     n: PositiveInt
     seed: Seed
     out: str
+    label: NonNegativeInt | None
     interpolate: list[int] | None
     steps: PositiveInt
     weights: Literal["ema", "raw"]
@@ -46,20 +48,29 @@ def draw(sampling: Sampling) -> Path:
         raise UserError(f"interpolate is {sampling.interpolate}, but a walk needs at least two seeds.")
 
     from gan_lightning.api import load_generator
-    from gan_lightning.pictures import grid, save_png, save_pngs
+    from gan_lightning.pictures import grid, save_png, save_pngs, save_table, scatter
 
     generator = load_generator(sampling.run, sampling.weights, sampling.device)
     columns = None
     if sampling.interpolate is None:
-        images = generator.sample(sampling.n, sampling.seed)
+        samples = generator.sample(sampling.n, sampling.seed, sampling.label)
     else:
-        images, columns = generator.interpolate(sampling.interpolate, sampling.steps), sampling.steps
+        samples = generator.interpolate(sampling.interpolate, sampling.steps, sampling.label)
+        columns = sampling.steps
+    as_picture, as_table = (out.suffix.lower() == suffix for suffix in (".png", ".csv"))
+    are_images = samples.ndim == 4
+    if are_images and as_table:
+        raise UserError(f"out is {out}, but images don't fit in a table; name a .png, or a folder.")
+    if not are_images and not (as_table or as_picture):
+        raise UserError(f"out is {out}, but these samples are vectors; name a .csv, or a .png to see them drawn.")
     try:
-        if out.suffix.lower() == ".png":
-            out.parent.mkdir(parents=True, exist_ok=True)
-            save_png(grid(images, columns), out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if as_table:
+            save_table(samples, out)
+        elif as_picture:
+            save_png(grid(samples, columns) if are_images else scatter(None, samples), out)
         else:
-            save_pngs(images, out)
+            save_pngs(samples, out)
     except OSError as error:
         raise UserError(f"out is {out}, which can't be written ({error.strerror}).") from error
     return out

@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -40,7 +40,7 @@ from gan_lightning.types import PositiveInt, Seed
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
-RESUMABLE = ("threads", "trainer", "checkpoint", "samples", "dataset.root", "dataset.memory_gib", "hydra")
+RESUMABLE = ("advice", "threads", "trainer", "checkpoint", "samples", "dataset.root", "dataset.memory_gib", "hydra")
 
 # The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.
 RESUMED_HYDRA = (
@@ -55,12 +55,16 @@ class Experiment:
     """The keys of conf/train.yaml: a composed config has these and no others."""
 
     seed: Seed
+    advice: Literal["on", "off"]
     resume: str | None
     threads: PositiveInt | None
     dataset: dict[str, Any]
     network: dict[str, Any]
+    conditioning: dict[str, Any]
     loss: dict[str, Any]
     regularizer: dict[str, Any]
+    heads: dict[str, Any]
+    latents: dict[str, Any]
     trainer: dict[str, Any]
     ema: dict[str, Any]
     checkpoint: dict[str, Any]

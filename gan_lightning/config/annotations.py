@@ -35,20 +35,26 @@ def is_target(value: Any) -> bool:
     return isinstance(value, DictConfig) and "_target_" in value
 
 
+def is_schedule(value: Any) -> bool:
+    return is_target(value) and str(value["_target_"]).startswith("gan_lightning.scheduled.")
+
+
 ANYTHING = Expectation("anything", lambda _: True)
 NOTHING = Expectation("null", lambda value: value is None)
 LIST = Expectation("a list", lambda value: isinstance(value, ListConfig) or is_target(value))
 MAPPING = Expectation("a mapping", lambda value: isinstance(value, DictConfig))
 INTEGER = Expectation("a whole number", lambda value: type(value) is int)
 NUMBER = Expectation("a number", lambda value: type(value) in (int, float))
+INSTANCE = Expectation("a node with a _target_", is_target)
+SCHEDULE = Expectation("a schedule such as ${linear:1e-4,0}", is_schedule)
 NAMED = {
     "int": INTEGER,
     "float": NUMBER,
     "bool": Expectation("true or false", lambda value: type(value) is bool),
     # Whoever leaves out the quotes of text like 123 means text.
     "str": Expectation("text", lambda value: type(value) in (str, int, float)),
-    # Otherwise the `float | Tensor` of optimizers would accept anything.
-    "Tensor": Expectation("a tensor", is_target),
+    # The `float | Tensor` of optimizers' arguments: no tensor can be written in a config, but a schedule can.
+    "Tensor": SCHEDULE,
     **dict.fromkeys(("list", "List", "Sequence", "tuple", "Tuple"), LIST),
     **dict.fromkeys(("dict", "Dict", "Mapping", "MutableMapping"), MAPPING),
 }
@@ -90,6 +96,8 @@ def _alias(node: ast.expr, module: str) -> Alternatives:
             return (ANYTHING,)
         if isinstance(definition.node, ast.expr) and definition.module.partition(".")[0] == ALIASES_OF:
             return _alternatives(definition.node, definition.module)
+        if isinstance(definition.node, ast.ClassDef) and definition.module.partition(".")[0] == ALIASES_OF:
+            return (INSTANCE,) if definition.node.name != "Scheduled" else (SCHEDULE,)
     return (ANYTHING,)
 
 

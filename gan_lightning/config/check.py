@@ -4,6 +4,7 @@ Neither torch nor lightning is imported for that. Annotations are read as far as
 their ranges, true and false, text, choices, lists, mappings); any other type accepts anything.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -109,8 +110,16 @@ def _origin(node: DictConfig | ListConfig, name: Any, key: str) -> str:
     if not OmegaConf.is_interpolation(node, name):
         return key
     child: Any = node._get_node(name)
-    end = child._dereference_node()._get_full_key(None)
-    return key if end == child._get_full_key(None) else str(end)
+    end = child._dereference_node()
+    if end._get_root() is child._get_root():
+        return key if end._get_full_key(None) == child._get_full_key(None) else str(end._get_full_key(None))
+    # What a resolver made, such as a schedule, has no key: it was asked for where the chain ends.
+    link = re.fullmatch(r"\$\{([\w.]+)\}", child._value())
+    if link is None or link[1].startswith("."):
+        return key
+    parent, _, last = link[1].rpartition(".")
+    place: Any = OmegaConf.select(node._get_root(), parent) if parent else node._get_root()
+    return _origin(place, last, link[1])
 
 
 def _join(key: str, name: Any) -> str:

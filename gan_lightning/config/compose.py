@@ -75,8 +75,23 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
             config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise explain(error, sources, parsed, loader) from error
+    require_labels(config)
     check(without_hydra(config), schema)
     return config
+
+
+def require_labels(config: DictConfig) -> None:
+    """Raises UserError where networks are to be told, or to tell, labels that the data set doesn't have."""
+    groups = ("dataset", "loss", "conditioning")
+    dataset, loss, conditioning = (OmegaConf.select(config, f"{group}.name") for group in groups)
+    is_conditional = conditioning not in (None, "none")
+    names_labels = OmegaConf.select(config, "heads.classification") is not None
+    if (is_conditional or names_labels) and OmegaConf.select(config, "dataset.classes") == 0:
+        asking = f"conditioning={conditioning}" if is_conditional else f"loss={loss}"
+        raise UserError(
+            f"{asking} needs labels, but dataset={dataset} has none (dataset.classes is 0); use conditioning=none with"
+            " a loss that needs none either, or where there are labels, tell how many classes by dataset.classes=N."
+        )
 
 
 def without_hydra(config: DictConfig) -> DictConfig:

@@ -1,17 +1,51 @@
 """The OmegaConf resolvers that conf/ uses."""
 
 import hashlib
+from functools import partial
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 LONGEST = 160  # a folder's name may have 255 bytes on most file systems
 
 
+SCHEDULES = ("Linear", "Cosine", "Exponential", "Step")  # of gan_lightning.scheduled; ${linear:…} and so on
+
+
 def register_resolvers() -> None:
-    """Makes `${default_steps:…}` and `${folder_name:…}` known; may be called any number of times."""
+    """Makes `${default_steps:…}` and the others known; may be called any number of times."""
     OmegaConf.register_resolver("default_steps", default_steps, replace=True)
     OmegaConf.register_resolver("folder_name", folder_name, replace=True)
+    OmegaConf.register_resolver("outputs", outputs, replace=True)
+    OmegaConf.register_resolver("preferred", preferred, replace=True)
+    OmegaConf.register_resolver("width", width, replace=True)
+    for name in SCHEDULES:
+        OmegaConf.register_resolver(name.lower(), partial(schedule, name), replace=True)
+
+
+def width(categorical: Any, continuous: int) -> int:
+    """How many columns codes take: one a class of each categorical code, and one each for the continuous ones."""
+    return sum(map(int, categorical)) + continuous
+
+
+def preferred(choice: Any, default: Any) -> Any:
+    """What is asked for, or the default where nothing is."""
+    return default if choice is None else choice
+
+
+def outputs(heads: Any) -> int:
+    """How many numbers the discriminator gives a sample: its logit, and those that the heads of the loss read."""
+    return 1 + sum(int(head["outputs"]) for head in heads.values())
+
+
+def schedule(name: str, *arguments: Any) -> DictConfig:
+    """The node of a schedule: START,END and perhaps OVER,UNIT,BEGIN, as its constructor names them."""
+    names = ("start", "end", "over", "unit", "begin")
+    if not 2 <= len(arguments) <= len(names):
+        raise ValueError(f"${{{name.lower()}:…}} takes START,END and perhaps OVER,UNIT,BEGIN")
+    return OmegaConf.create(
+        {"_target_": f"gan_lightning.scheduled.{name}", **dict(zip(names, arguments, strict=False))}
+    )
 
 
 def default_steps(max_epochs: Any, steps: int) -> int:

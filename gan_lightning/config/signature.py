@@ -267,13 +267,17 @@ def _is_dataclass(definition: Definition) -> bool:
 
 
 def _fields(definition: Definition) -> tuple[Parameter, ...]:
-    """The fields of a dataclass and of those it inherits from, the oldest first."""
+    """The fields of a dataclass and of those it inherits from, the oldest first and field(kw_only=True) last."""
     fields: dict[str, Parameter | None] = {}
+    by_keyword: dict[str, bool] = {}
     for owner in reversed(list(_lineage(definition))):
         for statement in _class(owner).body if _is_dataclass(owner) else ():
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
-                fields[statement.target.id] = _field(statement.target.id, statement, owner.module)
-    return tuple(parameter for parameter in fields.values() if parameter is not None)
+                name = statement.target.id
+                fields[name] = _field(name, statement, owner.module)
+                by_keyword[name] = _options(statement.value).get("kw_only") == "True"
+    found = [parameter for parameter in fields.values() if parameter is not None]
+    return tuple(sorted(found, key=lambda parameter: by_keyword[parameter.name]))
 
 
 def _field(name: str, statement: ast.AnnAssign, module: str) -> Parameter | None:

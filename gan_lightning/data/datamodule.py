@@ -1,4 +1,4 @@
-"""The one data module: any source, held as uint8 and indexed, in the shape the networks are built for."""
+"""The one data module: any source, held in memory and indexed, in the shape the networks are built for."""
 
 from collections.abc import Sequence
 
@@ -7,21 +7,23 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from gan_lightning.data.rounds import MinibatchStream, RoundLoader, Schedule, to_unit_range
-from gan_lightning.data.sources import Source
+from gan_lightning.data.rounds import MinibatchStream, RoundLoader, Schedule, as_floats
+from gan_lightning.data.sources import SampleSet, Source
 from gan_lightning.errors import UserError
-from gan_lightning.types import NonNegativeFloat, PositiveInt
+from gan_lightning.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
 
 
 class GANDataModule(LightningDataModule):
-    """Serves rounds of real images in [-1, 1], shape `image_shape` = (C, H, W).
+    """Serves rounds of real samples of shape `image_shape`: images (C, H, W) in [-1, 1], or vectors (d,) as they are.
 
-    `batch_size` counts the images of one minibatch over all devices together: more hardware makes no larger batches
-    (though batch normalisation sees those of its own device). Images up to `memory_gib` GiB in all are kept on the
-    training device; more stay where the source has them (in host memory or in a memory-mapped file) and travel as
-    uint8, round by round.
+    Images are brought into that shape; vectors must have it. `batch_size` counts the samples of one minibatch over all
+    devices together: more hardware makes no larger batches (though batch normalisation sees those of its own device).
+    `classes` is the number of classes the networks are conditioned on, 0 for none; `packing` the number of samples the
+    discriminator judges together. Samples of up to `memory_gib` GiB in all (images as uint8, vectors as float32) are
+    kept on the training device; more stay where the source has them (in host memory or in a memory-mapped file) and
+    travel round by round.
     """
 
     def __init__(
@@ -32,6 +34,8 @@ class GANDataModule(LightningDataModule):
         schedule: Schedule,
         seed: int = 0,
         memory_gib: NonNegativeFloat = 4.0,
+        classes: NonNegativeInt = 0,
+        packing: PositiveInt = 1,
     ) -> None:
         super().__init__()
         self.source = source
@@ -40,6 +44,8 @@ class GANDataModule(LightningDataModule):
         self.schedule = schedule
         self.seed = seed
         self.memory_gib = memory_gib
+        self.classes = classes
+        self.packing = packing
         self.images: Tensor | None = None
         self.labels: Tensor | None = None
 
@@ -47,13 +53,17 @@ class GANDataModule(LightningDataModule):
         """Loads the source, once. Raises UserError for what the user can mend."""
         if self.images is not None:
             return
-        image_set = self.source.load()
-        self.images, self.labels = conform(image_set.images, self.image_shape), image_set.labels
-        if len(self.images) < self.batch_size:
+        sample_set = self.source.load()
+        require_classes(sample_set, self.classes)
+        samples = fit_shape(sample_set.samples, self.image_shape)
+        if len(samples) < self.batch_size:
+            what = "vectors" if samples.ndim == 2 else "images"
             raise UserError(
-                f"dataset.batch_size is {self.batch_size}, but the data set has only {len(self.images)} images;"
-                f" choose a batch size of at most {len(self.images)}."
+                f"dataset.batch_size is {self.batch_size}, but the data set has only {len(samples)} {what};"
+                f" choose a batch size of at most {len(samples)}."
             )
+        self.require_even(1)
+        self.images, self.labels = samples, sample_set.labels
 
     @property
     def stream(self) -> MinibatchStream:
@@ -61,23 +71,29 @@ class GANDataModule(LightningDataModule):
 
     @property
     def loaded(self) -> Tensor:
-        """All images, uint8 (N, C, H, W)."""
+        """All samples: images, uint8 (N, C, H, W), or vectors, float32 (N, d)."""
         self.setup()
         assert self.images is not None
         return self.images
 
     def real_images(self, count: int) -> Tensor:
-        """The first `count` images that training sees, in [-1, 1]: shape (count, C, H, W), on the CPU."""
+        """The first `count` samples that training sees, as the networks see them: (count, *image_shape), on the CPU."""
         order = torch.cat([self.stream.minibatch(number) for number in range(-(-count // self.batch_size))])
-        return to_unit_range(self.loaded[order[:count].to(self.loaded.device)]).cpu()
+        return as_floats(self.loaded[order[:count].to(self.loaded.device)]).cpu()
 
     def require_even(self, ranks: int) -> None:
-        """Raises UserError if so many devices can't share a minibatch evenly."""
-        if self.batch_size % ranks:
-            raise UserError(
-                f"dataset.batch_size is {self.batch_size}, which {ranks} devices can't share evenly;"
-                f" choose a multiple of {ranks} (the batch size counts all devices together)."
-            )
+        """Raises UserError if a minibatch can't be shared evenly by so many devices, in packs of `packing` samples."""
+        unit = self.packing * ranks
+        below = self.batch_size // unit * unit
+        if below == self.batch_size:
+            return
+        packs = f"packs of loss.packing={self.packing} samples"
+        problem = f"can't be split into {packs}"
+        if ranks > 1:
+            problem = f"{ranks} devices can't share evenly" + (f" in {packs}" if self.packing > 1 else "")
+        nearest = " or ".join(str(size) for size in (below, below + unit) if size > 0)
+        counted = " (the batch size counts all devices together)" if ranks > 1 else ""
+        raise UserError(f"dataset.batch_size is {self.batch_size}, which {problem}; choose {nearest}{counted}.")
 
     def train_dataloader(self) -> RoundLoader:
         images, labels = self.loaded, self.labels
@@ -99,6 +115,35 @@ class GANDataModule(LightningDataModule):
             rank=trainer.global_rank,
             ranks=ranks,
         )
+
+
+def require_classes(sample_set: SampleSet, classes: int) -> None:
+    """Raises UserError if networks conditioned on so many classes (0: on none) don't fit the labels."""
+    if classes == 0:
+        return
+    if sample_set.labels is None:
+        raise UserError(f"dataset.classes is {classes}, but the data set has no labels; use conditioning=none.")
+    if len(sample_set.classes) != classes:
+        found = len(sample_set.classes)
+        raise UserError(f"dataset.classes is {classes}, but the data set has {found}; set dataset.classes={found}.")
+
+
+def fit_shape(samples: Tensor, shape: Sequence[int]) -> Tensor:
+    """The samples in the shape the networks are built for; raises UserError where only the user can tell how."""
+    if samples.ndim == 2:
+        dimensions = samples.shape[1]
+        if list(shape) != [dimensions]:
+            raise UserError(
+                f"dataset.image_shape is {list(shape)}, but the data set has vectors of {dimensions} numbers;"
+                f" set dataset.image_shape=[{dimensions}]."
+            )
+        return samples
+    if len(shape) != 3:
+        raise UserError(
+            f"dataset.image_shape is {list(shape)}, but the data set has images;"
+            " set it to their [channels, height, width]."
+        )
+    return conform(samples, shape)
 
 
 def conform(images: Tensor, shape: Sequence[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Any folder of pictures as an image set: decoded once, in parallel threads, and kept in a memory-mapped cache."""
+"""Any folder of pictures as a data set: decoded once, in parallel threads, and kept in a memory-mapped cache."""
 
 import contextlib
 import difflib
@@ -24,7 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import Progress
 
-from gan_lightning.data.sources import ImageSet
+from gan_lightning.data.sources import SampleSet
 from gan_lightning.errors import UserError
 from gan_lightning.types import PositiveInt, check_ranges
 
@@ -72,7 +72,7 @@ class ImageFolder:
         if self.channels not in MODES:
             raise ValueError(f"channels must be 1 or 3, got {self.channels}")
 
-    def load(self) -> ImageSet:
+    def load(self) -> SampleSet:
         """Returns uint8 (N, channels, image_size, image_size) in order of path, mapped from the cache file.
 
         When all pictures lie in subfolders, those of the first level are the classes; otherwise there are no labels.
@@ -84,11 +84,11 @@ class ImageFolder:
             log.warning("Left out %d of %d pictures of %s: %s.", len(corrupt), len(names), root, _some(corrupt))
         images = torch.from_numpy(pixels)[: len(names) - len(corrupt)]
         if not all("/" in name for name in names):
-            return ImageSet(images, None, ())
+            return SampleSet(images, None, ())
         classes = tuple(sorted({name.split("/")[0] for name in names}))
         index = {folder: number for number, folder in enumerate(classes)}
         left_out = {picture.name for picture in corrupt}
-        return ImageSet(
+        return SampleSet(
             images, torch.tensor([index[name.split("/")[0]] for name in names if name not in left_out]), classes
         )
 

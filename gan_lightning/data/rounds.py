@@ -22,7 +22,8 @@ class Schedule(Protocol):
 class Round(NamedTuple):
     """The real samples of one iteration: k minibatches of B samples.
 
-    `images` has shape (k, B, C, H, W) and lies in [-1, 1]; `labels` has shape (k, B), or is None without labels.
+    `images` has shape (k, B, C, H, W) and lies in [-1, 1], or is vectors (k, B, d) in their own units; `labels` has
+    shape (k, B), or is None without labels.
     """
 
     images: Tensor
@@ -62,12 +63,17 @@ def to_unit_range(pixels: Tensor) -> Tensor:
     return pixels.to(torch.float32).mul_(2 / 255).sub_(1)
 
 
+def as_floats(samples: Tensor) -> Tensor:
+    """What networks see of samples: uint8 pixels as float32 in [-1, 1], float32 vectors untouched."""
+    return to_unit_range(samples) if samples.dtype == torch.uint8 else samples
+
+
 class RoundLoader:
     """An endless iterable of `Round`s that starts at the iteration that `start()` names when it is first asked.
 
     It has no state: a run that is resumed at iteration t gets the rounds that an uninterrupted one would get. `images`
-    (uint8) may lie on the training device, or stay in host memory or on disk, from where each round is fetched. With
-    several ranks every rank takes its own columns of each minibatch.
+    (uint8 images or float32 vectors) may lie on the training device, or stay in host memory or on disk, from where each
+    round is fetched. With several ranks every rank takes its own columns of each minibatch.
     """
 
     def __init__(
@@ -104,6 +110,6 @@ class RoundLoader:
         images = self.images.index_select(0, flat).unflatten(0, indices.shape)
         labels = None if self.labels is None else self.labels.index_select(0, flat).unflatten(0, indices.shape)
         return Round(
-            to_unit_range(images.to(self.device, non_blocking=True)),
+            as_floats(images.to(self.device, non_blocking=True)),
             None if labels is None else labels.to(self.device, non_blocking=True),
         )

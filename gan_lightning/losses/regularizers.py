@@ -1,25 +1,37 @@
-"""Regularizers of the discriminator: penalties on its gradients, and projections of its weights.
+"""Regularizers of the discriminator: penalties on its gradients, logits and weights, and projections of its weights.
 
-A regularizer is a frozen dataclass. It has either or both of
+A regularizer is a frozen dataclass. It has one of
 
-    penalty(critic, real, fake) -> (Tensor, Terms)   a scalar to add to the discriminator's loss, weight included, and
-                                                     what is worth logging (detached)
-    project(discriminator)      -> None              changes the weights in place before a discriminator's step
+    penalty(critic, real, fake)   -> (Tensor, Terms)   a scalar to add to the discriminator's loss, weight included, and
+                                                       what is worth logging (detached)
+    weight_penalty(discriminator) -> (Tensor, Terms)   the same, of the weights alone
+    project(discriminator)        -> None              changes the weights in place before a discriminator's step
 
-`critic` is a callable from a batch of samples to one logit a sample, so that a regularizer never hears of labels or of
-networks; `real` and `fake` have one shape, (N, ...), and `fake` carries no gradient to the generator.
+or is a transformation of samples (gan_lightning.losses.augmentations). `critic` is a callable from a batch of samples
+to one logit a sample, so that a penalty never hears of labels or of networks; `real` and `fake` have one shape,
+(N, ...), and no gradient flows to either.
+
+Penalties are lazy (Karras et al. 2020, arXiv:1912.04958, section 3.1): with `every` = k whoever trains adds them at
+each k-th discriminator step only, and they count k times there, so that `weight` means the same for any k. A weight may
+be a schedule; whoever trains replaces it by its value before use (gan_lightning.scheduled.part_at).
+
+Penalties run in float32 (float64 for such samples) also under autocast: half-precision gradients of gradients overflow,
+and small differences of large logits vanish.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from gan_lightning.types import NonNegativeFloat, PositiveFloat, check_ranges
+from gan_lightning.losses.augmentations import Transformation
+from gan_lightning.scheduled import Scheduled, number, scheduled_fields
+from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, check_ranges
 
 Critic = Callable[[Tensor], Tensor]
+Penalized = tuple[Tensor, dict[str, Tensor]]
 
 
 @runtime_checkable
@@ -31,7 +43,20 @@ class Penalty(Protocol):
 
     per_sample: ClassVar[bool]
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]: ...
+    @property
+    def every(self) -> int: ...
+
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized: ...
+
+
+@runtime_checkable
+class WeightPenalty(Protocol):
+    """A regularizer that adds a term of the discriminator's weights to its loss."""
+
+    @property
+    def every(self) -> int: ...
+
+    def weight_penalty(self, discriminator: nn.Module) -> Penalized: ...
 
 
 @runtime_checkable
@@ -41,19 +66,43 @@ class Projection(Protocol):
     def project(self, discriminator: nn.Module) -> None: ...
 
 
-def gradient_norms(critic: Critic, samples: Tensor) -> Tensor:
-    """The Euclidean norm of d critic(x) / dx for each sample, over all dimensions but the first: shape (N,), float32.
+@dataclass(frozen=True)
+class Lazy:
+    """What all penalties share: a weight, and the interval of discriminator steps at which they are due."""
+
+    weight: NonNegativeFloat | Scheduled
+    every: PositiveInt = field(default=1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def lazily(self, weight: NonNegativeFloat | Scheduled) -> float:
+        """What a weight amounts to at a step where the penalty is due. Raises TypeError for a schedule."""
+        return number(weight) * self.every
+
+
+def in_full_precision(samples: Tensor) -> Tensor:
+    """The samples without their graph, in float32 at least."""
+    return samples.detach().to(torch.promote_types(samples.dtype, torch.float32))
+
+
+def input_gradients(critic: Critic, samples: Tensor) -> Tensor:
+    """d critic(x) / dx for each sample, all dimensions but the first flattened: shape (N, d), float32 or float64.
 
     Differentiable with respect to the critic's weights (twice differentiable layers are asked for; batch normalisation
-    mixes samples and voids the "each sample" above). Runs in float32 also under autocast: half-precision gradients of
-    gradients overflow. The norm's own gradient at zero is zero, not NaN.
+    mixes samples and voids the "each sample" above).
     """
     with torch.autocast(samples.device.type, enabled=False):
-        samples = samples.detach().to(torch.promote_types(samples.dtype, torch.float32)).requires_grad_(True)
+        samples = in_full_precision(samples).requires_grad_()
         # The sum over the batch gives each sample its own gradient, since no sample's logit depends on another sample.
         (gradient,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
-        norms: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
-        return norms
+        return gradient.flatten(1)
+
+
+def gradient_norms(critic: Critic, samples: Tensor) -> Tensor:
+    """The Euclidean norm of each sample's `input_gradients`: shape (N,). Its own gradient at zero is zero, not NaN."""
+    norms: Tensor = torch.linalg.vector_norm(input_gradients(critic, samples), dim=1)
+    return norms
 
 
 def interpolate(real: Tensor, fake: Tensor) -> Tensor:
@@ -62,22 +111,190 @@ def interpolate(real: Tensor, fake: Tensor) -> Tensor:
     return torch.lerp(fake, real, epsilon)
 
 
-@dataclass(frozen=True)
-class GradientPenalty:
-    """Gulrajani et al. 2017 (arXiv:1704.00028), equation 3 and algorithm 1: weight * E (|grad f(x_hat)| - 1)^2.
+def perturb(real: Tensor, scale: float) -> Tensor:
+    """DRAGAN's points about real samples x: x + a * scale * std * u, with a uniform in [0, 1] a sample, u an entry.
 
-    Two-sided, on `interpolate`d points. The critic must not use batch statistics (section 4 of the paper).
+    `std` is the standard deviation over all entries of the batch (population form, as in NumPy).
+    """
+    far = real + scale * real.std(correction=0) * torch.rand_like(real)
+    return interpolate(far, real)
+
+
+@dataclass(frozen=True)
+class GradientPenalty(Lazy):
+    """Gulrajani et al. 2017 (arXiv:1704.00028), equation 3 and algorithm 1: weight * E (|grad f(x_hat)| - target)^2.
+
+    Two-sided, on `interpolate`d points, with the target 1 of the paper. The critic must not use batch statistics
+    (section 4 of the paper).
     """
 
-    weight: NonNegativeFloat = 10.0
+    weight: NonNegativeFloat | Scheduled = 10.0
+    target: NonNegativeFloat = 1.0
     per_sample: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
         norms = gradient_norms(critic, interpolate(real, fake))
-        return self.weight * (norms - 1).square().mean(), {"gradient_norm": norms.detach().mean()}
+        loss = self.lazily(self.weight) * (norms - self.target).square().mean()
+        return loss, {"gradient_norm": norms.detach().mean()}
+
+
+@dataclass(frozen=True)
+class LipschitzPenalty(Lazy):
+    """WGAN-LP (Petzka et al. 2018, arXiv:1709.08894): weight * E max(0, |grad f(x_hat)| - 1)^2.
+
+    One-sided: slopes below 1, which the optimal critic may well have off the lines of transport, cost nothing. On
+    `interpolate`d points, one of the paper's choices, so that it differs from `GradientPenalty` in nothing else.
+    """
+
+    weight: NonNegativeFloat | Scheduled = 10.0
+    per_sample: ClassVar[bool] = True
+
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+        norms = gradient_norms(critic, interpolate(real, fake))
+        return self.lazily(self.weight) * torch.relu(norms - 1).square().mean(), {
+            "gradient_norm": norms.detach().mean()
+        }
+
+
+@dataclass(frozen=True)
+class ZeroCenteredPenalty(Lazy):
+    """0-GP (Thanh-Tung et al. 2019, arXiv:1902.03984): weight * E |grad D(x_hat)|^2 on `interpolate`d points.
+
+    The gradient is that of the logit, with the paper's weight 100 and no factor 1/2.
+    """
+
+    weight: NonNegativeFloat | Scheduled = 100.0
+    per_sample: ClassVar[bool] = True
+
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+        return squared_gradients(critic, interpolate(real, fake), self.lazily(self.weight))
+
+
+@dataclass(frozen=True)
+class R1(Lazy):
+    """Mescheder et al. 2018 (arXiv:1801.04406), equation 9: weight / 2 * E |grad D(x)|^2 on real samples.
+
+    Conventions differ: the paper's gamma / 2 is also R3GAN's and StyleGAN2's, while the paper's official code
+    (LMescheder/GAN_stability, reg_param) has no 1/2, so that its 10 is 20 here.
+    """
+
+    weight: NonNegativeFloat | Scheduled = 10.0
+    per_sample: ClassVar[bool] = True
+
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+        return squared_gradients(critic, real, self.lazily(self.weight) / 2)
+
+
+@dataclass(frozen=True)
+class R2(Lazy):
+    """Mescheder et al. 2018, equation 10: weight / 2 * E |grad D(G(z))|^2 on fakes; `R1` says which codes halve it.
+
+    R3GAN (Huang et al. 2024, arXiv:2501.05441) has both, with one weight.
+    """
+
+    weight: NonNegativeFloat | Scheduled = 10.0
+    per_sample: ClassVar[bool] = True
+
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+        return squared_gradients(critic, fake, self.lazily(self.weight) / 2)
+
+
+def squared_gradients(critic: Critic, samples: Tensor, weight: float) -> Penalized:
+    """weight * E |grad critic(x)|^2, without a root on the way to it, and the mean norm."""
+    squares = input_gradients(critic, samples).square().sum(1)
+    return weight * squares.mean(), {"gradient_norm": squares.detach().sqrt().mean()}
+
+
+@dataclass(frozen=True)
+class DRAGAN(Lazy):
+    """Kodali et al. 2017 (arXiv:1705.07215): weight * E (|grad D(x_hat)| - target)^2 about real samples.
+
+    Two-sided as `GradientPenalty`, but at points `perturb`ed from real samples. The paper's text adds Gaussian noise;
+    we follow its official code (kodalinaveen3/DRAGAN): uniform noise of up to `scale` = 0.5 standard deviations of the
+    minibatch, never negative, and a uniform share of it for each sample, with target 1 and weight 10.
+    """
+
+    weight: NonNegativeFloat | Scheduled = 10.0
+    scale: PositiveFloat = 0.5
+    target: NonNegativeFloat = 1.0
+    per_sample: ClassVar[bool] = True
+
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+        norms = gradient_norms(critic, perturb(real, self.scale))
+        loss = self.lazily(self.weight) * (norms - self.target).square().mean()
+        return loss, {"gradient_norm": norms.detach().mean()}
+
+
+@dataclass(frozen=True)
+class Consistency(Lazy):
+    """CR-GAN (Zhang et al. 2020, arXiv:1910.12027): weight * E (D(x) - D(T(x)))^2 on real samples.
+
+    T is `transformation`, drawn anew each time; gradients flow through both logits. `fake_weight` above 0 adds the same
+    on fakes: balanced consistency regularization, bCR (Zhao et al. 2021, arXiv:2002.04724), which uses 10
+    for both. Logs the unweighted means.
+
+    Raises ValueError if the transformation holds a schedule, which nobody would replace by its value.
+    """
+
+    weight: NonNegativeFloat | Scheduled = 10.0
+    transformation: Transformation = field(kw_only=True)
+    fake_weight: NonNegativeFloat | Scheduled = field(default=0.0, kw_only=True)
+    per_sample: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if names := scheduled_fields(self.transformation):
+            raise ValueError(f"a schedule can't stand within a regularizer's transformation ({', '.join(names)})")
+
+    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+        squares = self.mean_square(critic, real)
+        loss, details = self.lazily(self.weight) * squares, {"consistency_real": squares.detach()}
+        if number(self.fake_weight) > 0:
+            squares = self.mean_square(critic, fake)
+            loss = loss + self.lazily(self.fake_weight) * squares
+            details["consistency_fake"] = squares.detach()
+        return loss, details
+
+    def mean_square(self, critic: Critic, samples: Tensor) -> Tensor:
+        """E (D(x) - D(T(x)))^2."""
+        with torch.autocast(samples.device.type, enabled=False):
+            samples = in_full_precision(samples)
+            return (critic(samples) - critic(self.transformation.transform(samples))).square().mean()
+
+
+@dataclass(frozen=True)
+class OrthogonalRegularization(Lazy):
+    """BigGAN's orthogonal regularization (Brock et al. 2019, arXiv:1809.11096), equation 3, of the discriminator.
+
+    weight * the sum over layers of |W W^T * (1 - I)|^2 (Frobenius norm), with W the layer's `weight` of shape
+    (out, ...) flattened to (out, d): filters shall be orthogonal, of any length. With `diagonal` it is equation 2,
+    |W W^T - I|^2 (after Brock et al. 2017, arXiv:1609.07093, which sums absolute values), and lengths shall be 1.
+    Weights of rank below 2 (biases, gains) are left out. A normalised layer is measured by the weight that it applies.
+    The paper applies 1e-4 to the generator; its official code adds half of this gradient.
+
+    Raises ValueError if no layer has such a weight.
+    """
+
+    weight: NonNegativeFloat | Scheduled = 1e-4
+    diagonal: bool = False
+
+    def weight_penalty(self, discriminator: nn.Module) -> Penalized:
+        # Reading a weight under torch's spectral_norm advances its power iteration by a step, which only sharpens it.
+        weights = [getattr(module, "weight", None) for module in discriminator.modules()]
+        squares = [self.distance(weight) for weight in weights if isinstance(weight, Tensor) and weight.ndim >= 2]
+        if not squares:
+            raise ValueError("the discriminator has no layer whose weight is a matrix")
+        total = torch.stack(squares).sum()
+        return self.lazily(self.weight) * total, {"orthogonality": total.detach()}
+
+    def distance(self, weight: Tensor) -> Tensor:
+        """The squared Frobenius norm above, of one layer's weight."""
+        with torch.autocast(weight.device.type, enabled=False):
+            rows = weight.flatten(1)
+            rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+            products = rows @ rows.T  # (out, out)
+            wanted = torch.eye(len(rows), dtype=rows.dtype, device=rows.device)
+            return (products - (wanted if self.diagonal else wanted * products)).square().sum()
 
 
 @dataclass(frozen=True)

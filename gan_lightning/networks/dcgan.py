@@ -5,33 +5,42 @@ LeakyReLU(0.2) in the discriminator, weights drawn from N(0, 0.02). Deviations f
 size: the number of stages is the number of halvings that leave at least four pixels (64x64 gives the paper's four,
 28x28 and 8x8 give two and one), a generator whose stages overshoot the size is cropped in the middle, the first block
 of the generator is a linear layer, and the discriminator's last convolution covers whatever is left.
+
+`upsampling` replaces the generator's transposed convolutions, whose checkerboards Odena, Dumoulin and Olah 2016
+("Deconvolution and Checkerboard Artifacts", Distill) explain, by what they advise: resize, then a convolution.
 """
 
 import itertools
 from collections.abc import Sequence
+from typing import Literal
 
 from torch import Tensor, nn
 
-from gan_lightning.networks.generator import Generator
-from gan_lightning.networks.layers import Norm, OutputActivation, norm_2d, output_activation_layer
-from gan_lightning.types import PositiveInt
+from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
+from gan_lightning.networks.generator import Generator, GeneratorLabels
+from gan_lightning.networks.layers import (
+    LabelledSequential,
+    Norm,
+    OutputActivation,
+    constrain_weights,
+    norm_2d,
+    output_activation_layer,
+)
+from gan_lightning.networks.resolution import base_size, crop, image_dimensions, stages
+from gan_lightning.types import NonNegativeInt, PositiveInt
 
-SMALLEST = 8
-
-
-def stages(height: int, width: int) -> int:
-    """How often the smaller side can be halved with at least four pixels left: 8 -> 1, 28 -> 2, 32 -> 3, 64 -> 4."""
-    if min(height, width) < SMALLEST:
-        raise ValueError(f"DCGAN needs images of at least {SMALLEST}x{SMALLEST} pixels, got {height}x{width}")
-    return (min(height, width) // 4).bit_length() - 1
+Upsampling = Literal["transposed", "nearest", "bilinear"]
 
 
 def initialise(network: nn.Module) -> None:
-    """Weights of convolutions and linear layers from N(0, 0.02), gains of normalisations from N(1, 0.02), no biases."""
+    """Weights of convolutions and linear layers from N(0, 0.02), gains of normalisations from N(1, 0.02), no biases.
+
+    Gains and biases that depend on a class stay as they are, 1 and 0.
+    """
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0.0, 0.02)
-        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm):
+        elif isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d | nn.GroupNorm) and module.affine:
             nn.init.normal_(module.weight, 1.0, 0.02)
         else:
             continue
@@ -39,10 +48,20 @@ def initialise(network: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+def double(upsampling: Upsampling, channels: int, after: int, bias: bool) -> list[nn.Module]:
+    """Layers (N, channels, H, W) -> (N, after, 2 H, 2 W)."""
+    if upsampling == "transposed":
+        return [nn.ConvTranspose2d(channels, after, 4, stride=2, padding=1, bias=bias)]
+    if upsampling in ("nearest", "bilinear"):
+        return [nn.Upsample(scale_factor=2, mode=upsampling), nn.Conv2d(channels, after, 3, padding=1, bias=bias)]
+    raise ValueError(f"upsampling is {upsampling!r}; there are transposed, nearest, bilinear")
+
+
 class DCGANGenerator(Generator):
     """Latents (N, latent_dim) -> images (N, C, H, W), in [-1, 1] with the default tanh.
 
     `width` is the number of channels before the image; each earlier stage has twice as many, at most 8 * width.
+    `upsampling` is `transposed` (kernel 4, stride 2), or `nearest` or `bilinear` and then a convolution of kernel 3.
     """
 
     def __init__(
@@ -51,49 +70,63 @@ class DCGANGenerator(Generator):
         image_shape: Sequence[PositiveInt],
         width: PositiveInt = 64,
         norm: Norm = "batch",
+        upsampling: Upsampling = "transposed",
         output_activation: OutputActivation = "tanh",
+        classes: NonNegativeInt = 0,
+        label_input: GeneratorLabels = "none",
     ) -> None:
-        super().__init__(latent_dim)
-        channels, self.height, self.width = image_shape
-        count = stages(self.height, self.width)
-        base = (-(-self.height // 2**count), -(-self.width // 2**count))  # rounded up, so that cropping is enough
-        widths = [width * min(2**stage, 8) for stage in reversed(range(count))]
-        self.project = nn.Linear(latent_dim, widths[0] * base[0] * base[1], bias=norm != "batch")
+        super().__init__(latent_dim, classes, label_input)
+        channels, *self.size = image_dimensions(image_shape)
+        base = base_size(*self.size)
+        widths = [width * min(2**stage, 8) for stage in reversed(range(stages(*self.size)))]
+        bias = norm != "batch"  # which takes it away again
+        self.project = nn.Linear(self.input_dim, widths[0] * base[0] * base[1], bias=bias)
         self.unflatten = nn.Unflatten(1, (widths[0], *base))
-        layers: list[nn.Module] = [norm_2d(norm, widths[0]), nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [norm_2d(norm, widths[0], self.norm_classes), nn.ReLU(inplace=True)]
         for now, after in itertools.pairwise(widths):
-            layers += [nn.ConvTranspose2d(now, after, 4, stride=2, padding=1, bias=norm != "batch")]
-            layers += [norm_2d(norm, after), nn.ReLU(inplace=True)]
-        layers += [nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)]
-        self.layers = nn.Sequential(*layers, output_activation_layer(output_activation))
+            layers += double(upsampling, now, after, bias)
+            layers += [norm_2d(norm, after, self.norm_classes), nn.ReLU(inplace=True)]
+        layers += double(upsampling, widths[-1], channels, bias=True)
+        self.layers = LabelledSequential(*layers, output_activation_layer(output_activation))
         initialise(self)
+        constrain_weights(self, norm)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        images: Tensor = self.layers(self.unflatten(self.project(latents)))
-        top, left = (images.shape[2] - self.height) // 2, (images.shape[3] - self.width) // 2
-        return images[:, :, top : top + self.height, left : left + self.width]
+    def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
+        images: Tensor = self.layers(self.unflatten(self.project(inputs)), labels)
+        return crop(images, *self.size)
 
 
-class DCGANDiscriminator(nn.Module):
-    """Images (N, C, H, W) -> logits (N,).
+class DCGANDiscriminator(Discriminator):
+    """Images (N, C, H, W) -> logits (N,), or (N, outputs); see `Discriminator` for packs and labels.
 
     `width` is the number of channels after the first convolution; each next stage has twice as many, at most 8 * width.
-    The first convolution is followed by no normalisation.
+    The first convolution is followed by no normalisation. Its features are the last stage's map, flattened.
     """
 
-    def __init__(self, image_shape: Sequence[PositiveInt], width: PositiveInt = 64, norm: Norm = "batch") -> None:
-        super().__init__()
-        channels, image_height, image_width = image_shape
-        count = stages(image_height, image_width)
+    def __init__(
+        self,
+        image_shape: Sequence[PositiveInt],
+        width: PositiveInt = 64,
+        norm: Norm = "batch",
+        outputs: PositiveInt = 1,
+        packing: PositiveInt = 1,
+        classes: NonNegativeInt = 0,
+        label_input: DiscriminatorLabels = "none",
+    ) -> None:
+        super().__init__(image_shape, outputs, packing, classes, label_input)
+        channels, height, image_width = image_dimensions(self.input_shape)
+        count = stages(height, image_width)
         widths = [width * min(2**stage, 8) for stage in range(count)]
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2, inplace=True)]
         for now, after in itertools.pairwise(widths):
             layers += [nn.Conv2d(now, after, 4, stride=2, padding=1, bias=norm != "batch")]
             layers += [norm_2d(norm, after), nn.LeakyReLU(0.2, inplace=True)]
-        remaining = (image_height >> count) * (image_width >> count)
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * remaining, 1))
+        self.layers = nn.Sequential(*layers, nn.Flatten())
+        features = widths[-1] * (height >> count) * (image_width >> count)
+        self.build_head(nn.Linear(features, outputs), features)
         initialise(self)
+        constrain_weights(self, norm)
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images)
-        return logits.squeeze(1)
+    def features(self, samples: Tensor) -> Tensor:
+        features: Tensor = self.layers(samples)
+        return features

@@ -2,7 +2,8 @@
 
 The shapes are those of the Coursera GAN specialisation's first assignment (generator z -> 128 -> 256 -> 512 -> 1024 ->
 image, discriminator image -> 512 -> 256 -> 128 -> 1), with three deviations: images lie in [-1, 1] (tanh) instead of
-[0, 1] (sigmoid), the output is reshaped to the image, and width, depth and normalisation are arguments.
+[0, 1] (sigmoid), the output is reshaped to the image, and width, growth, depth and normalisation are arguments. With
+`growth` 1 they are the perceptrons of constant width that papers use for points in the plane.
 """
 
 import itertools
@@ -11,15 +12,24 @@ from math import prod
 
 from torch import Tensor, nn
 
-from gan_lightning.networks.generator import Generator
-from gan_lightning.networks.layers import Norm, OutputActivation, norm_1d, output_activation_layer
-from gan_lightning.types import PositiveInt
+from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
+from gan_lightning.networks.generator import Generator, GeneratorLabels
+from gan_lightning.networks.layers import (
+    LabelledSequential,
+    Norm,
+    OutputActivation,
+    constrain_weights,
+    norm_1d,
+    output_activation_layer,
+)
+from gan_lightning.types import NonNegativeInt, PositiveInt
 
 
 class MLPGenerator(Generator):
     """Latents (N, latent_dim) -> samples (N, *image_shape), in [-1, 1] with the default tanh.
 
-    `blocks` blocks of Linear, normalisation, ReLU; the first is `hidden_dim` wide and each next one twice as wide.
+    `blocks` blocks of Linear, normalisation, ReLU; the first is `hidden_dim` wide and each next one `growth` times as
+    wide.
     """
 
     def __init__(
@@ -28,28 +38,33 @@ class MLPGenerator(Generator):
         image_shape: Sequence[PositiveInt],
         hidden_dim: PositiveInt = 128,
         blocks: PositiveInt = 4,
+        growth: PositiveInt = 2,
         norm: Norm = "batch",
         output_activation: OutputActivation = "tanh",
+        classes: NonNegativeInt = 0,
+        label_input: GeneratorLabels = "none",
     ) -> None:
-        super().__init__(latent_dim)
+        super().__init__(latent_dim, classes, label_input)
         self.image_shape = tuple(image_shape)
-        widths = [latent_dim, *(hidden_dim * 2**block for block in range(blocks))]
+        widths = [self.input_dim, *(hidden_dim * growth**block for block in range(blocks))]
         layers: list[nn.Module] = []
         for width, next_width in itertools.pairwise(widths):
-            layers += [nn.Linear(width, next_width), norm_1d(norm, next_width), nn.ReLU(inplace=True)]
+            layers += [nn.Linear(width, next_width), norm_1d(norm, next_width, self.norm_classes)]
+            layers += [nn.ReLU(inplace=True)]
         layers += [nn.Linear(widths[-1], prod(self.image_shape)), output_activation_layer(output_activation)]
-        self.layers = nn.Sequential(*layers)
+        self.layers = LabelledSequential(*layers)
+        constrain_weights(self, norm)
 
-    def forward(self, latents: Tensor) -> Tensor:
-        flat: Tensor = self.layers(latents)
+    def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
+        flat: Tensor = self.layers(inputs, labels)
         return flat.view(-1, *self.image_shape)
 
 
-class MLPDiscriminator(nn.Module):
-    """Samples (N, *image_shape) -> logits (N,).
+class MLPDiscriminator(Discriminator):
+    """Samples (N, *image_shape) -> logits (N,), or (N, outputs); see `Discriminator` for packs and labels.
 
-    `blocks` blocks of Linear, normalisation, LeakyReLU(0.2); the last is `hidden_dim` wide and each earlier one twice
-    as wide as its successor, so that the defaults give 512 -> 256 -> 128 -> 1.
+    `blocks` blocks of Linear, normalisation, LeakyReLU(0.2); the last is `hidden_dim` wide and each earlier one
+    `growth` times as wide as its successor, so that the defaults give 512 -> 256 -> 128 -> 1.
     """
 
     def __init__(
@@ -57,15 +72,22 @@ class MLPDiscriminator(nn.Module):
         image_shape: Sequence[PositiveInt],
         hidden_dim: PositiveInt = 128,
         blocks: PositiveInt = 3,
+        growth: PositiveInt = 2,
         norm: Norm = "none",
+        outputs: PositiveInt = 1,
+        packing: PositiveInt = 1,
+        classes: NonNegativeInt = 0,
+        label_input: DiscriminatorLabels = "none",
     ) -> None:
-        super().__init__()
-        widths = [prod(image_shape), *(hidden_dim * 2**block for block in reversed(range(blocks)))]
+        super().__init__(image_shape, outputs, packing, classes, label_input)
+        widths = [prod(self.input_shape), *(hidden_dim * growth**block for block in reversed(range(blocks)))]
         layers: list[nn.Module] = [nn.Flatten()]
         for width, next_width in itertools.pairwise(widths):
             layers += [nn.Linear(width, next_width), norm_1d(norm, next_width), nn.LeakyReLU(0.2, inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Linear(widths[-1], 1))
+        self.layers = nn.Sequential(*layers)
+        self.build_head(nn.Linear(widths[-1], outputs), widths[-1])
+        constrain_weights(self, norm)
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images)
-        return logits.squeeze(1)
+    def features(self, samples: Tensor) -> Tensor:
+        features: Tensor = self.layers(samples)
+        return features

@@ -19,7 +19,7 @@ from gan_lightning.run_folder import GENERATOR, LAST
 from gan_lightning.training.gan import GAN
 from gan_lightning.types import PositiveInt
 
-FORMAT = "gan_lightning.generator/1"
+FORMAT = "gan_lightning.generator/2"
 
 
 class RunCheckpoint(Checkpoint):
@@ -72,9 +72,8 @@ class RunCheckpoint(Checkpoint):
             except OSError:  # a file system without links
                 shutil.copyfile(temporary, named)
         os.replace(temporary, last)
-        save_generator(
-            model.ema_generator, self.config["network"]["generator"], self.folder / GENERATOR, trainer.global_step
-        )
+        parts = {"generator": self.config["network"]["generator"], "latents": self.config["latents"]}
+        save_generator(model.ema_generator, parts, self.folder / GENERATOR, trainer.global_step)
 
 
 def require_finite_weights(model: nn.Module, iteration: int) -> None:
@@ -90,11 +89,11 @@ def require_finite_weights(model: nn.Module, iteration: int) -> None:
 
 
 def save_generator(generator: nn.Module, config: dict[str, Any], path: Path, iteration: int) -> None:
-    """Writes a generator's weights with the config that rebuilds it in the file's metadata."""
+    """Writes a generator's weights; in the file's metadata, the `config` that rebuilds it and its latents' prior."""
     metadata = {
         "format": FORMAT,
         "version": __version__,
-        "generator": json.dumps(config),
+        "config": json.dumps(config),
         "weights": "ema",
         "iteration": str(iteration),
     }
@@ -105,7 +104,7 @@ def save_generator(generator: nn.Module, config: dict[str, Any], path: Path, ite
 
 
 def read_generator(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The generator's config and its weights. Raises UserError for a file that is damaged or not one of ours."""
+    """The config of `generator` and `latents`, and the weights. Raises UserError for a file that is not one of ours."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -114,7 +113,7 @@ def read_generator(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]
         raise UserError(f"{path} can't be read as a generator: {error}.") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} is not a generator of this program: its format is {metadata.get('format')!r}.")
-    return json.loads(metadata["generator"]), tensors
+    return json.loads(metadata["config"]), tensors
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

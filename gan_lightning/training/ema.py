@@ -7,8 +7,10 @@ from typing import TypeVar
 
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 
-from gan_lightning.types import Fraction, check_ranges
+from gan_lightning.scheduled import Scheduled
+from gan_lightning.types import Fraction, NonNegativeFloat, check_ranges
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -18,12 +20,17 @@ class EMA:
     """average <- d * average + (1 - d) * network after each iteration, with d = min(decay, (1 + t) / (10 + t)).
 
     t counts updates from 0, so that early averages follow the network instead of its initial weights (the ramp is that
-    of TensorFlow's ExponentialMovingAverage). Floating-point buffers (the running statistics of batch normalisation)
-    are averaged the same way: the average is evaluated with statistics that belong to its weights. Integer buffers
-    are copied. `decay=0` makes the average equal to the network.
+    of TensorFlow's ExponentialMovingAverage). `decay=0` makes the average equal to the network. With `half_life`, in
+    images of the generator's minibatches, d = 0.5 ** (batch_size / half_life) instead, without a ramp, so that the
+    average does not depend on the batch size (Karras et al. 2018; a schedule from 0, as R3GAN's, is a ramp).
+
+    Floating-point buffers (the running statistics of batch normalisation) are averaged the same way: the average is
+    evaluated with statistics that belong to its weights. Integer buffers are copied, and so are spectral
+    normalisation's singular vectors, whose average would have no unit length.
     """
 
-    decay: Fraction = 0.999
+    decay: Fraction | Scheduled = 0.999
+    half_life: NonNegativeFloat | Scheduled | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -32,27 +39,42 @@ class EMA:
         """The network to average into: a copy in evaluation mode whose weights take no gradients."""
         return copy.deepcopy(network).requires_grad_(False).eval()
 
-    def decay_at(self, update: int) -> float:
-        """The factor d of the update with this number, counted from 0."""
-        return min(self.decay, (1 + update) / (10 + update))
+    def decay_at(self, update: int, batch_size: int = 1) -> float:
+        """The factor d of the update with this number, counted from 0, after a minibatch of so many images.
 
-    def updater(self, average: nn.Module, network: nn.Module) -> Callable[[int], None]:
-        """A function of the update's number that moves `average` towards `network`, in place.
+        Raises TypeError while the decay or the half-life is a schedule: take `part_at` a time first.
+        """
+        if isinstance(self.decay, Scheduled) or isinstance(self.half_life, Scheduled):
+            raise TypeError("a scheduled average has no decay of its own")
+        if self.half_life is None:
+            return min(self.decay, (1 + update) / (10 + update))
+        return float(0.5 ** (batch_size / self.half_life)) if self.half_life > 0 else 0.0
+
+    def updater(self, average: nn.Module, network: nn.Module) -> Callable[[float], None]:
+        """A function of the factor d that moves `average` towards `network`, in place.
 
         It holds on to their tensors, since walking through modules at each update would cost more than the update: make
         it once the networks are on their device.
         """
+        vectors = {id(buffer) for buffer in singular_vectors(network)}
         targets = [*average.parameters(), *average.buffers()]
         sources = [*network.parameters(), *network.buffers()]
         pairs = list(zip(targets, sources, strict=True))
-        averages = [a for a, _ in pairs if a.is_floating_point()]
-        values = [n for _, n in pairs if n.is_floating_point()]
-        counters = [(a, n) for a, n in pairs if not a.is_floating_point()]
+        averaged = [n.is_floating_point() and id(n) not in vectors for n in sources]
+        averages = [a for (a, _), is_averaged in zip(pairs, averaged, strict=True) if is_averaged]
+        values = [n for (_, n), is_averaged in zip(pairs, averaged, strict=True) if is_averaged]
+        copied = [pair for pair, is_averaged in zip(pairs, averaged, strict=True) if not is_averaged]
 
         @torch.no_grad()
-        def update(number: int) -> None:
-            torch._foreach_lerp_(averages, values, 1 - self.decay_at(number))
-            for a, n in counters:
+        def update(decay: float) -> None:
+            torch._foreach_lerp_(averages, values, 1 - decay)
+            for a, n in copied:
                 a.copy_(n)
 
         return update
+
+
+def singular_vectors(network: nn.Module) -> list[torch.Tensor]:
+    """The buffers in which spectral normalisation keeps its estimates of the first singular vectors."""
+    normalised = [module for module in network.modules() if isinstance(module, _SpectralNorm)]
+    return [buffer for module in normalised for buffer in module.buffers()]

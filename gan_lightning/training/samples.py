@@ -1,5 +1,6 @@
 """Grids of fixed latents over the course of training, as PNG files and in TensorBoard."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,26 +8,34 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from gan_lightning.latents import Prior
 from gan_lightning.networks.generator import Generator
-from gan_lightning.pictures import grid, save_png
+from gan_lightning.pictures import grid, save_png, scatter
 from gan_lightning.run_folder import SAMPLES
 from gan_lightning.seeds import mix
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.loggers import Events
 from gan_lightning.types import PositiveInt
 
+POINTS = 1000  # that are drawn of vectors, real and generated
 FIXED_LATENTS = 0x5A  # keeps the grids' latents apart from every other use of the seed
 
 
 class SampleGrids(Callback):
-    """Draws the average generator's images of the same `count` latents every `every` iterations and at both ends.
+    """Draws the average generator's samples of the same `count` latents every `every` iterations and at both ends.
 
     Writes samples/NNNNNNNN.png, named by iteration, and TensorBoard's `samples/generator`; `samples/real` shows as many
-    real images once.
+    real images once. A conditional generator's grid has a row a class, with the same latents in each. Points of a line
+    or a plane are drawn over the critic's values there, together with the real ones.
     """
 
     def __init__(
-        self, folder: Path, real: Tensor, seed: int, every: PositiveInt = 500, count: PositiveInt = 64
+        self,
+        folder: Path,
+        real: Tensor,
+        seed: int,
+        every: PositiveInt = 500,
+        count: PositiveInt = 64,
     ) -> None:
         self.folder = folder / SAMPLES
         self.real = real
@@ -37,7 +46,8 @@ class SampleGrids(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and trainer.global_step == 0:
-            self.add_picture(trainer, "samples/real", grid(self.real))
+            if self.real.ndim == 4:
+                self.add_picture(trainer, "samples/real", grid(self.real))
             self.draw(trainer, pl_module)
 
     def on_train_batch_end(
@@ -52,10 +62,19 @@ class SampleGrids(Callback):
             self.draw(trainer, pl_module)
 
     def draw(self, trainer: Trainer, model: LightningModule) -> None:
-        """Draws the grid of this iteration."""
+        """Draws the picture of this iteration."""
         assert isinstance(model, GAN)
-        latents = draw_latents(model.ema_generator, self.count, mix(self.seed, FIXED_LATENTS))
-        picture = grid(decode(model.ema_generator, latents, model.device))
+        generator, seed = model.ema_generator, mix(self.seed, FIXED_LATENTS)
+        if self.real.ndim == 2:
+            latents = draw_latents(model.latents, generator.latent_dim, len(self.real), seed)
+            points = decode(generator, latents, model.device, class_of_each(generator, len(latents)))
+            picture = scatter(self.real, points, partial(values, model))
+        else:
+            rows = min(generator.classes, self.count) or None
+            columns = self.count // rows if rows else self.count
+            latents = draw_latents(model.latents, generator.latent_dim, columns, seed).repeat(rows or 1, 1)
+            labels = torch.arange(rows).repeat_interleave(columns) if rows else None
+            picture = grid(decode(generator, latents, model.device, labels), columns if rows else None)
         self.folder.mkdir(parents=True, exist_ok=True)
         save_png(picture, self.folder / f"{trainer.global_step:08d}.png")
         self.add_picture(trainer, "samples/generator", picture)
@@ -67,15 +86,40 @@ class SampleGrids(Callback):
                 logger.experiment.add_image(tag, picture, trainer.global_step)
 
 
-def draw_latents(generator: Generator, count: int, seed: int) -> Tensor:
-    """Latents (count, latent_dim) from N(0, I), on the CPU; the first k of a seed are the same for every count."""
-    source = torch.Generator()
-    drawn = [torch.randn(generator.latent_dim, generator=source.manual_seed(mix(seed, k))) for k in range(count)]
-    return torch.stack(drawn)
+def class_of_each(generator: Generator, count: int) -> Tensor | None:
+    """Labels (count,) that go through the classes in turn; None for a generator without any."""
+    return torch.arange(count) % generator.classes if generator.classes else None
 
 
 @torch.no_grad()
-def decode(generator: nn.Module, latents: Tensor, device: torch.device | str = "cpu", batch_size: int = 256) -> Tensor:
-    """The images of latents (N, latent_dim), in batches, on the CPU and in float32."""
+def values(model: GAN, points: Tensor) -> Tensor | None:
+    """The critic's values (N,) at points (N, d), on the CPU; None where it judges packs or needs labels."""
+    if model.discriminator.packing > 1 or model.discriminator.label_input != "none":
+        return None
+    mode = model.discriminator.training
+    model.discriminator.eval()
+    logits = model.critic(points.to(model.device), None)
+    model.discriminator.train(mode)
+    return logits.float().cpu()
+
+
+def draw_latents(prior: Prior, latent_dim: int, count: int, seed: int) -> Tensor:
+    """Latents (count, latent_dim) from a prior, on the CPU; the first k of a seed are the same for every count."""
+    source = torch.Generator()
+    return torch.cat([prior.draw(1, latent_dim, generator=source.manual_seed(mix(seed, k))) for k in range(count)])
+
+
+@torch.no_grad()
+def decode(
+    generator: nn.Module,
+    latents: Tensor,
+    device: torch.device | str = "cpu",
+    labels: Tensor | None = None,
+    batch_size: int = 256,
+) -> Tensor:
+    """The samples of latents (N, latent_dim), and labels (N,), in batches, on the CPU and in float32."""
+    parts = latents.split(batch_size)
+    told = [None] * len(parts) if labels is None else [part.to(device) for part in labels.split(batch_size)]
     with torch.autocast(torch.device(device).type, enabled=False):
-        return torch.cat([generator(part.to(device)).float().cpu() for part in latents.split(batch_size)])
+        made = [generator(part.to(device), label) for part, label in zip(parts, told, strict=True)]
+    return torch.cat([samples.float().cpu() for samples in made])

@@ -159,6 +159,10 @@ def test_circumstances_make_no_other_run(config: DictConfig, override: str) -> N
         "loss.n_critic=2",
         "regularizer.weight_clipping.bound=1",
         "ema.decay=0.5",
+        "ema.half_life=100",
+        "conditioning.generator=concat",
+        "heads.apart.outputs=4",
+        "latents._target_=gan_lightning.latents.Uniform",
     ],
 )
 def test_everything_else_does(config: DictConfig, override: str) -> None:

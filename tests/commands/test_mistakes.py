@@ -62,6 +62,52 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("network.generator.norm=bach", ["network.generator.norm", "bach", "Did you mean batch?"]),
     ("network.generator._target_=os.system", ["network.generator._target_", "os.system", "gan_lightning"]),
     ("network=dcgan dataset.image_size=4", ["network.generator", "4x4", "8x8"]),
+    ("loss=r3gam", ["loss", "r3gam", "Did you mean r3gan?"]),
+    ("regularizer=[r11]", ["regularizer", "r11", "Did you mean r1?"]),
+    ("conditioning=projektion", ["conditioning", "projektion", "Did you mean projection?"]),
+    ("conditioning=null", ["conditioning", "null", "none, projection"]),
+    ("loss.packin=2", ["loss.packin", "2", "Did you mean loss.packing?"]),
+    ("ema.halflife=5", ["ema.halflife", "5", "Did you mean ema.half_life?"]),
+    ("loss=dragan latents.bond=2", ["latents.bond", "2", "Did you mean latents.bound?"]),
+    (
+        "conditioning=auxiliary heads.classification.generator_wieght=1",
+        ["heads.classification.generator_wieght", "1", "Did you mean heads.classification.generator_weight?"],
+    ),
+    ("advice=of", ["advice", "of", "Did you mean off?"]),
+    # Schedules
+    ("loss.optimizer.generator.lr=${{linear:1}}", ["loss.optimizer.generator.lr", "START,END"]),
+    ("loss.optimizer.generator.lr=${{linear:1,2,3,iterations,4,5}}", ["loss.optimizer.generator.lr", "START,END"]),
+    ("loss.optimizer.generator.lr=${{linear:1,a}}", ["loss.optimizer.generator.lr", "'a'", "a number"]),
+    ("ema.decay=${{linear:0.5,2}}", ["ema", "decay", "at most 1", "2"]),
+    ("ema.decay=${{linear:0,1,10,epochs}}", ["epochs", "'iterations' or 'images'"]),
+    ("loss.n_critic=${{linear:5,1}}", ["n_critic", "name its length"]),
+    ("loss.n_critic=${{linear:5,0,10}}", ["n_critic", "at least 1", "0"]),
+    ("dataset.batch_size=${{linear:5,1}}", ["dataset.batch_size", "a whole number"]),
+    ("loss=hinge trainer.max_steps=-1 trainer.max_time=00:00:00:05", ["this run has none", "trainer.max_steps"]),
+    # Parts that don't fit
+    (
+        "conditioning=projection dataset=swiss_roll",
+        ["conditioning=projection", "dataset=swiss_roll", "conditioning=none"],
+    ),
+    ("loss=acgan dataset=gaussian", ["conditioning=auxiliary", "dataset=gaussian", "conditioning=none"]),
+    (
+        "conditioning=concat dataset=image_folder dataset.root={there}",
+        ["conditioning=concat", "dataset=image_folder", "dataset.classes=N"],
+    ),
+    ("conditioning.generator=concat", ["network.generator", "label_input", "conditioning=none"]),
+    ("loss=began network=mlp", ["BEGAN", "network=mlp_autoencoder"]),
+    ("loss=acgan loss.packing=2", ["classification", "loss.packing=1"]),
+    ("loss=acgan heads.classification.outputs=4", ["classification", "4", "heads.classification.outputs=10"]),
+    ("loss=acgan network=dirac", ["classification", "conditioning=auxiliary"]),
+    ("loss=pacgan dataset.batch_size=15", ["dataset.batch_size", "15", "loss.packing=2", "14 or 16"]),
+    ("loss=infogan network.latent_dim=5", ["latents of 5", "12", "network.latent_dim"]),
+    ("loss=wgan_clip network.discriminator.norm=spectral", ["weight_clipping", "'regularizer=[]'"]),
+    (
+        "loss=wgan_gp network.discriminator.norm=batch advice=off",
+        ["gradient_penalty", "network.discriminator.norm=none"],
+    ),
+    ("network.discriminator.outputs=3", ["network.discriminator.outputs=1"]),
+    ("network.generator.image_shape=[1,8,9]", ["(1, 8, 9)", "(1, 8, 8)", "network.generator.image_shape"]),
     # Hardware
     ("trainer.accelerator=gpu", ["trainer.accelerator", "gpu", "trainer.accelerator=cpu"]),
     ("trainer.accelerator=mps", ["trainer.accelerator", "mps", "trainer.accelerator=cpu"]),
@@ -229,6 +275,37 @@ def test_a_mistake_is_answered_without_torch(here: Path, arguments: list[str], f
     assert fragment in only_paragraph(process.stderr)
     assert json.loads(process.stdout) == [2, []]
     assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--cfg", "job", "loss=r3gan", "conditioning=projection"]])
+def test_help_and_the_config_need_no_torch(here: Path, arguments: list[str]) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", IN_A_NEW_PROCESS, json.dumps(arguments)], capture_output=True, text=True, timeout=60
+    )
+    assert process.stderr == ""
+    assert json.loads(process.stdout.splitlines()[-1]) == [0, []]
+    assert "conditioning" in process.stdout
+    assert not list(here.iterdir())
+
+
+UNWISE = ("loss=wgan_gp", "regularizer=[]", "trainer.max_steps=1", "hydra.run.dir=mine")
+
+
+def test_advice_is_a_warning_that_can_be_silenced(
+    here: Path, command: Callable[..., Any], tiny: tuple[str, ...]
+) -> None:
+    quiet = "trainer.enable_progress_bar=false"
+    outcome = command(*tiny, *UNWISE, quiet)
+    assert outcome.status == 0
+    warned = only_paragraph(outcome.out.partition("Finished")[0] + outcome.err)
+    assert "Wasserstein with a critic that nothing keeps Lipschitz" in warned
+    assert warned.endswith("(advice=off silences this)")
+    assert "nothing keeps Lipschitz" in (here / "mine" / "train.log").read_text()
+    # It may be silenced when a run goes on, too.
+    for silent in ((*tiny, *UNWISE[:-1], "hydra.run.dir=other", quiet), ("resume=mine", "trainer.max_steps=2")):
+        outcome = command(*silent, "advice=off")
+        assert (outcome.status, outcome.err) == (0, "")
+        assert outcome.out.startswith("Finished")
 
 
 def test_the_status_of_the_process(here: Path) -> None:

@@ -12,11 +12,13 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 from PIL import Image
+from small import small
 
-from gan_lightning import load_generator
+from gan_lightning import load_generator, train
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import CONF
-from gan_lightning.pictures import PADDING, grid, to_pixels
+from gan_lightning.latents import Normal
+from gan_lightning.pictures import PADDING, grid, scatter, to_pixels
 from gan_lightning.training.samples import decode, draw_latents
 
 Command = Callable[..., Any]
@@ -123,7 +125,7 @@ def test_raw_weights_are_the_checkpoints(trained: Path, sample: Callable[..., Pa
     for prefix, folder in (("generator.", "raw"), ("ema_generator.", "ema")):
         state = checkpoint["state_dict"].items()
         network.load_state_dict({name.removeprefix(prefix): v for name, v in state if name.startswith(prefix)})
-        expected = to_pixels(decode(network.eval(), draw_latents(network, 8, seed=2)))
+        expected = to_pixels(decode(network.eval(), draw_latents(Normal(), network.latent_dim, 8, seed=2)))
         for index, image in enumerate(expected):
             assert np.array_equal(pixels(here / folder / f"{index:05d}.png"), image[0].numpy())
     assert (here / "raw" / "00000.png").read_bytes() != (here / "ema" / "00000.png").read_bytes()
@@ -157,3 +159,95 @@ def test_help_is_the_file_of_defaults(command: Command, here: Path, flag: str) -
     assert outcome.status == 0
     assert outcome.out == (CONF / "sample.yaml").read_text()
     assert not list(here.iterdir())
+
+
+# Classes
+
+
+@pytest.fixture(scope="module")
+def conditional(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose generator takes one of ten labels."""
+    folder = tmp_path_factory.mktemp("conditional") / "run"
+    overrides = small("conditioning=concat", "dataset.batch_size=16", "trainer.accelerator=cpu")
+    train(*overrides, "trainer.max_steps=5", "trainer.enable_progress_bar=false", f"hydra.run.dir={folder}")
+    return folder
+
+
+def test_all_of_one_class(conditional: Path, sample: Callable[..., Path], here: Path) -> None:
+    sample(f"run={conditional}", "n=3", "seed=2", "label=3", "out=threes")
+    generator = load_generator(conditional)
+    latents = draw_latents(Normal(), 4, 3, seed=2)
+    expected = to_pixels(decode(generator.network, latents, labels=torch.tensor([3, 3, 3])))
+    others = to_pixels(decode(generator.network, latents, labels=torch.tensor([4, 4, 4])))
+    for index in range(3):
+        picture = pixels(here / "threes" / f"{index:05d}.png")
+        assert np.array_equal(picture, expected[index, 0].numpy())
+        assert not np.array_equal(picture, others[index, 0].numpy())
+
+
+def test_classes_take_turns(conditional: Path, sample: Callable[..., Path], here: Path) -> None:
+    sample(f"run={conditional}", "n=12", "out=turns")
+    latents = draw_latents(Normal(), 4, 12, seed=0)
+    labels = torch.tensor([*range(10), 0, 1])
+    expected = to_pixels(decode(load_generator(conditional).network, latents, labels=labels))
+    for index in range(12):
+        assert np.array_equal(pixels(here / "turns" / f"{index:05d}.png"), expected[index, 0].numpy())
+
+
+def test_a_walk_keeps_to_a_class(conditional: Path, sample: Callable[..., Path], here: Path) -> None:
+    sample(f"run={conditional}", "interpolate=[0,1]", "steps=3", "label=7", "out=seven.png")
+    sample(f"run={conditional}", "interpolate=[0,1]", "steps=3", "out=first.png")
+    generator = load_generator(conditional)
+    assert np.array_equal(pixels(here / "seven.png"), grid(generator.interpolate([0, 1], 3, label=7), 3)[0].numpy())
+    assert np.array_equal(pixels(here / "first.png"), grid(generator.interpolate([0, 1], 3, label=0), 3)[0].numpy())
+    assert (here / "seven.png").read_bytes() != (here / "first.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("which", "arguments", "message"),
+    [
+        ("conditional", ["label=10"], "label is 10, but this generator's classes are 0 to 9."),
+        ("conditional", ["label=-1"], "label is -1, but it must be at least 0."),
+        ("conditional", ["label=10", "interpolate=[0,1]"], "label is 10, but this generator's classes are 0 to 9."),
+        ("trained", ["label=0"], "label is 0, but this generator was trained without labels (conditioning=none)."),
+        ("trained", ["out=table.csv"], "out is table.csv, but images don't fit in a table; name a .png, or a folder."),
+        ("points", ["out=folder"], "out is folder, but these samples are vectors; name a .csv, or a .png"),
+        ("points", ["out=points.txt"], "out is points.txt, but these samples are vectors"),
+    ],
+)
+def test_what_a_run_can_not_give(
+    request: pytest.FixtureRequest, command: Command, here: Path, which: str, arguments: list[str], message: str
+) -> None:
+    outcome = command("sample", f"run={request.getfixturevalue(which)}", *arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith(message)
+    assert len(outcome.err.splitlines()) == 1
+    assert not list(here.iterdir())
+
+
+# Points
+
+
+@pytest.fixture(scope="module")
+def points(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on points of the plane."""
+    folder = tmp_path_factory.mktemp("points") / "run"
+    overrides = small("dataset=ring", "dataset.batch_size=16", "dataset.source.count=1500", "trainer.accelerator=cpu")
+    train(*overrides, "trainer.max_steps=5", "trainer.enable_progress_bar=false", f"hydra.run.dir={folder}")
+    return folder
+
+
+def test_points_as_a_table(points: Path, sample: Callable[..., Path], here: Path) -> None:
+    assert sample(f"run={points}", "n=30", "seed=4", "out=below/points.CSV") == Path("below/points.CSV")
+    lines = (here / "below" / "points.CSV").read_text().splitlines()
+    read = torch.tensor([[float(number) for number in line.split(",")] for line in lines])
+    assert torch.equal(read, load_generator(points).sample(30, seed=4))
+
+
+def test_points_as_a_picture(points: Path, sample: Callable[..., Path], here: Path) -> None:
+    for seed, out in ((4, "first"), (4, "again"), (5, "other")):
+        sample(f"run={points}", "n=30", f"seed={seed}", f"out={out}.png")
+    first, again, other = ((here / f"{name}.png").read_bytes() for name in ("first", "again", "other"))
+    assert first == again != other
+    picture = pixels(here / "first.png")
+    assert np.array_equal(picture, scatter(None, load_generator(points).sample(30, seed=4)).permute(1, 2, 0).numpy())

@@ -16,7 +16,7 @@ from gan_lightning.config.compose import CONF
 from gan_lightning.training.gan import GAN
 
 Command = Callable[..., Any]
-GROUPS = ("dataset", "loss", "network", "regularizer", "hardware", "experiment")
+GROUPS = ("dataset", "loss", "network", "regularizer", "conditioning", "hardware", "experiment")
 
 
 def results(folder: Path) -> dict[str, Any]:

@@ -69,6 +69,8 @@ def mistake(config, target, key=""):
 
 
 TARGET = {"_target_": "gan_lightning.losses.objectives.Wasserstein"}
+SCHEDULE = {"_target_": "gan_lightning.scheduled.Linear", "start": 1, "end": 0}
+A_SCHEDULE = "a schedule such as ${linear:1e-4,0}"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ TARGET = {"_target_": "gan_lightning.losses.objectives.Wasserstein"}
         {"inner_floor": None},
         {"lists": ["a"]},
         {"tensor": 0.5},
-        {"tensor": TARGET},
+        {"tensor": SCHEDULE},
         {"unknown": 3},
         {"unknown": TARGET},
         {"function": {"_partial_": True, **TARGET}},
@@ -174,7 +176,13 @@ def test_good_values(module, config):
         ({"lists": 3}, "lists is 3, but shape expects a list there."),
         ({"quoted": ["a"]}, "quoted[0] is 'a', but shape expects a whole number there."),
         ({"floors": [1, 0]}, "floors[1] is 0, but it must be at least 1."),
-        ({"tensor": "1e-4x"}, "tensor is '1e-4x', but shape expects a number or a tensor there."),
+        ({"tensor": "1e-4x"}, f"tensor is '1e-4x', but shape expects a number or {A_SCHEDULE} there."),
+        (
+            {"tensor": TARGET},
+            "tensor is {'_target_': 'gan_lightning.losses.objectives.Wasserstein'},"
+            f" but shape expects a number or {A_SCHEDULE} there.",
+        ),
+        ({"number": SCHEDULE}, f"number is {str(SCHEDULE)[:57]}..., but shape expects a number there."),
         ({"forward": "a"}, "forward is 'a', but shape expects a whole number there."),
     ],
 )
@@ -222,6 +230,39 @@ def test_keys_that_do_not_fit(module, target, config, message):
 )
 def test_good_keys(module, target, config):
     check(OmegaConf.create(config), f"{module}.{target}")
+
+
+@pytest.mark.parametrize(
+    ("target", "config"),
+    [
+        ("gan_lightning.training.ema.EMA", {"decay": SCHEDULE, "half_life": SCHEDULE}),
+        ("gan_lightning.training.ema.EMA", {"decay": 0.5, "half_life": None}),
+        ("gan_lightning.training.schedule.CriticSchedule", {"n_critic": SCHEDULE}),
+        ("gan_lightning.losses.augmentations.InstanceNoise", {"std": SCHEDULE}),
+        ("gan_lightning.losses.regularizers.R1", {"weight": SCHEDULE}),
+        ("torch.optim.Adam", {"_partial_": True, "lr": SCHEDULE, "betas": [0.0, SCHEDULE]}),
+    ],
+)
+def test_schedules_fit_wherever_a_constructor_takes_one(target, config):
+    check(OmegaConf.create(config), target)
+
+
+@pytest.mark.parametrize(
+    ("target", "config", "message"),
+    [
+        ("training.ema.EMA", {"decay": 1.5}, "decay is 1.5, but it must be at least 0 and at most 1."),
+        ("training.ema.EMA", {"decay": None}, f"decay is null, but EMA expects a number or {A_SCHEDULE} there."),
+        ("training.ema.EMA", {"half_life": TARGET}, f"expects a number, {A_SCHEDULE} or null there."),
+        ("losses.regularizers.R1", {"every": SCHEDULE}, "but R1 expects a whole number there."),
+        ("losses.regularizers.WeightClipping", {"bound": SCHEDULE}, "but WeightClipping expects a number there."),
+        ("scheduled.Linear", {"start": SCHEDULE, "end": 0}, "but Linear expects a number there."),
+        ("scheduled.Linear", {"start": 1, "end": 0, "unit": "epochs"}, "'iterations' or 'images' there."),
+        ("training.ema.EMA", {"decay": SCHEDULE | {"stop": 1}}, "decay.stop is not a key of Linear (it is set to 1)."),
+        ("losses.regularizers.R1", {"weight": {"start": 1, "end": 0}}, f"expects a number or {A_SCHEDULE} there."),
+    ],
+)
+def test_schedules_do_not_fit_elsewhere(target, config, message):
+    assert message in mistake(config, f"gan_lightning.{target}")
 
 
 def test_only_the_aliases_of_this_package_are_read(module, monkeypatch):
@@ -309,7 +350,7 @@ ADAM = "optimizers.generator"
             "trainer.callbacks=[{_target_: pytorch_lightning.callbacks.ModelCheckpoint, save_top_k: all}]",
             "trainer.callbacks[0].save_top_k is 'all', but ModelCheckpoint expects a whole number there.",
         ),
-        (f"{ADAM}.lr=abc", f"{ADAM}.lr is 'abc', but Adam expects a number or a tensor there."),
+        (f"{ADAM}.lr=abc", f"{ADAM}.lr is 'abc', but Adam expects a number or {A_SCHEDULE} there."),
         (f"{ADAM}.betas=[0.5]", f"{ADAM}.betas is [0.5], but Adam expects a list of 2 items there."),
         (f"{ADAM}._partial_=false", f"{ADAM}.params needs a value: Adam can't do without it."),
         (
@@ -326,14 +367,14 @@ ADAM = "optimizers.generator"
         (f"{ADAM}._target_=???", f"{ADAM}._target_ needs a value."),
         (
             "model.generator.norm=bacth",
-            "model.generator.norm is 'bacth', but DCGANGenerator expects 'none', 'batch', 'layer' or 'instance' there."
-            " Did you mean batch?",
+            "model.generator.norm is 'bacth', but DCGANGenerator expects 'none', 'batch', 'layer', 'group', 'instance'"
+            " or 'spectral' there. Did you mean batch?",
         ),
         ("model.generator.width=0", "model.generator.width is 0, but it must be at least 1."),
         ("latent_dim=0", "latent_dim is 0, but it must be at least 1 (model.generator.latent_dim is taken from it)."),
         (
             "n_critic=true",
-            "n_critic is true, but CriticSchedule expects a whole number there"
+            f"n_critic is true, but CriticSchedule expects a whole number or {A_SCHEDULE} there"
             " (model.schedule.n_critic is taken from it).",
         ),
         ("size=big", "size is 'big', but DCGANGenerator expects a whole number there (shape[1] is taken from it)."),

@@ -69,6 +69,11 @@ SAMPLE = {
             extra: InitVar[int] = 0
         class Plain(Child):
             not_a_field: int
+        @dataclass
+        class Sorted(Parent[int]):
+            late: bool = field(default=False, kw_only=True)
+            size: float = 0.5
+            soon: str = ''
         @dataclass(init=False)
         class Bare(Parent[int]):
             other: int
@@ -150,6 +155,11 @@ def package(tmp_path_factory):
                 ("must", "bool", True),
                 ("extra", "InitVar[int]", False),
             ],
+            False,
+        ),
+        (
+            "records.Sorted",
+            [("size", "float", False), ("name", "str", False), ("soon", "str", False), ("late", "bool", False)],
             False,
         ),
         ("records.Bare", [("size", "int", True), ("name", "str", False)], False),
@@ -272,9 +282,13 @@ def test_parameters_of_real_targets(target, name, annotation, required):
         "torchmetrics.image.fid.FrechetInceptionDistance",
         "gan_lightning.losses.objectives.Vanilla",
         "gan_lightning.losses.objectives.Wasserstein",
+        "gan_lightning.losses.heads.MutualInformation",
+        "gan_lightning.losses.regularizers.Consistency",
         "gan_lightning.losses.regularizers.GradientPenalty",
         "gan_lightning.networks.dcgan.DCGANGenerator",
         "gan_lightning.networks.mlp.MLPDiscriminator",
+        "gan_lightning.scheduled.Cosine",
+        "gan_lightning.training.ema.EMA",
         "gan_lightning.training.schedule.CriticSchedule",
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_lightning.data.datamodule import GANDataModule, conform
+from gan_lightning.data.datamodule import GANDataModule, conform, fit_shape
 from gan_lightning.data.rounds import MinibatchStream, to_unit_range
-from gan_lightning.data.sources import ImageSet
+from gan_lightning.data.sources import SampleSet
 from gan_lightning.errors import UserError
 from gan_lightning.training.schedule import CriticSchedule
 
@@ -21,19 +21,31 @@ def noise(*shape):
 
 
 class FakeSource:
-    """Images and labels out of nowhere; counts how often it is asked."""
+    """Samples and labels out of nowhere; counts how often it is asked."""
 
-    def __init__(self, images, labelled=True):
-        self.images, self.labelled, self.loads = images, labelled, 0
+    def __init__(self, samples, labelled=True):
+        self.samples, self.labelled, self.loads = samples, labelled, 0
 
     def load(self):
         self.loads += 1
-        labels = 100 + torch.arange(len(self.images)) if self.labelled else None
-        return ImageSet(self.images, labels, ())
+        if not self.labelled:
+            return SampleSet(self.samples, None, ())
+        labels = 100 + torch.arange(len(self.samples))
+        return SampleSet(self.samples, labels, tuple(str(label) for label in range(100 + len(labels))))
 
 
 def module(count=20, batch_size=6, shape=SHAPE, labelled=True, **options):
     return GANDataModule(FakeSource(noise(count, *SHAPE), labelled), shape, batch_size, CriticSchedule(2), 7, **options)
+
+
+def vectors(count=20):
+    """Vector i is (10 i, -i / 3)."""
+    return torch.stack([10.0 * torch.arange(count), -torch.arange(count) / 3], dim=1)
+
+
+def vector_module(count=20, batch_size=6, shape=(2,), labelled=True, **options):
+    source = FakeSource(vectors(count), labelled)
+    return GANDataModule(source, shape, batch_size, CriticSchedule(2), 7, **options)
 
 
 def trainer(device="cpu", ranks=1, rank=0, step=0):
@@ -155,12 +167,103 @@ class TestSetup:
             "dataset.batch_size is 21, but the data set has only 20 images; choose a batch size of at most 20."
         )
         module(count=20, batch_size=20).setup()
+        with pytest.raises(UserError, match="the data set has only 20 vectors"):
+            vector_module(count=20, batch_size=21).setup()
 
     def test_stream(self):
         data = module()
         expected = MinibatchStream(20, 6, 7)
         assert data.stream.minibatches_per_pass == 3
         assert torch.equal(data.stream.minibatches(0, 7), expected.minibatches(0, 7))
+
+
+class TestFitShape:
+    def test_vectors_are_not_copied(self):
+        samples = vectors()
+        assert fit_shape(samples, (2,)) is samples
+        assert fit_shape(samples, [2]) is samples
+
+    @pytest.mark.parametrize("shape", [(1,), (3,), (1, 8, 8), (2, 1, 1)])
+    def test_vectors_of_another_length(self, shape):
+        with pytest.raises(UserError) as caught:
+            vector_module(shape=shape).setup()
+        assert str(caught.value) == (
+            f"dataset.image_shape is {list(shape)}, but the data set has vectors of 2 numbers;"
+            " set dataset.image_shape=[2]."
+        )
+
+    @pytest.mark.parametrize("shape", [(2,), (8, 8)])
+    def test_images_as_vectors(self, shape):
+        with pytest.raises(UserError) as caught:
+            module(shape=shape).setup()
+        assert str(caught.value) == (
+            f"dataset.image_shape is {list(shape)}, but the data set has images;"
+            " set it to their [channels, height, width]."
+        )
+
+
+class TestClasses:
+    @pytest.mark.parametrize("labelled", [True, False])
+    def test_unconditional_training_asks_for_no_labels(self, labelled):
+        module(labelled=labelled).setup()
+        vector_module(labelled=labelled).setup()
+
+    def test_as_many_as_the_data_have(self):
+        data = module(count=20, classes=120)
+        data.setup()
+        assert torch.equal(data.labels, 100 + torch.arange(20))
+
+    def test_no_labels(self):
+        with pytest.raises(UserError) as caught:
+            vector_module(labelled=False, classes=3).setup()
+        assert str(caught.value) == ("dataset.classes is 3, but the data set has no labels; use conditioning=none.")
+
+    @pytest.mark.parametrize("classes", [119, 121])
+    def test_another_number(self, classes):
+        data = module(count=20, classes=classes)
+        with pytest.raises(UserError) as caught:
+            data.setup()
+        assert str(caught.value) == (
+            f"dataset.classes is {classes}, but the data set has 120; set dataset.classes=120."
+        )
+        assert data.images is None  # not loaded by halves
+
+
+class TestRequireEven:
+    @pytest.mark.parametrize(
+        ("batch_size", "packing", "ranks", "message"),
+        [
+            (
+                6,
+                1,
+                4,
+                "which 4 devices can't share evenly; choose 4 or 8 (the batch size counts all devices together).",
+            ),
+            (3, 1, 4, "which 4 devices can't share evenly; choose 4 (the batch size counts all devices together)."),
+            (10, 4, 1, "which can't be split into packs of loss.packing=4 samples; choose 8 or 12."),
+            (3, 4, 1, "which can't be split into packs of loss.packing=4 samples; choose 4."),
+            (
+                9,
+                3,
+                2,
+                "which 2 devices can't share evenly in packs of loss.packing=3 samples; choose 6 or 12"
+                " (the batch size counts all devices together).",
+            ),
+        ],
+    )
+    def test_nearest_sizes_are_named(self, batch_size, packing, ranks, message):
+        with pytest.raises(UserError) as caught:
+            module(batch_size=batch_size, packing=packing).require_even(ranks)
+        assert str(caught.value) == f"dataset.batch_size is {batch_size}, {message}"
+
+    @pytest.mark.parametrize(("batch_size", "packing", "ranks"), [(6, 1, 3), (6, 6, 1), (12, 3, 2), (12, 2, 3)])
+    def test_even_ones_pass(self, batch_size, packing, ranks):
+        module(batch_size=batch_size, packing=packing).require_even(ranks)
+
+    def test_packs_are_checked_before_there_is_a_trainer(self):
+        with pytest.raises(UserError, match=r"packs of loss\.packing=4 samples; choose 4 or 8\."):
+            module(batch_size=6, packing=4).setup()
+        module(batch_size=6, packing=3).setup()
 
 
 class TestRealImages:
@@ -172,6 +275,11 @@ class TestRealImages:
         assert real.dtype == torch.float32
         assert torch.equal(real, to_unit_range(noise(20, *SHAPE)[order]))
         assert len(order.unique()) == count
+
+    def test_of_vectors_are_in_their_units(self):
+        order = MinibatchStream(20, 6, 7).minibatches(0, 3).flatten()[:7]
+        real = vector_module().real_images(7)
+        assert torch.equal(real, vectors()[order])
 
 
 class TestTrainDataloader:
@@ -214,7 +322,7 @@ class TestTrainDataloader:
             data.train_dataloader()
         assert str(caught.value) == (
             "dataset.batch_size is 6, which 4 devices can't share evenly;"
-            " choose a multiple of 4 (the batch size counts all devices together)."
+            " choose 4 or 8 (the batch size counts all devices together)."
         )
 
     @pytest.mark.parametrize(("spare", "device"), [(0, "meta"), (-1, "cpu")])
@@ -226,3 +334,15 @@ class TestTrainDataloader:
         assert loader.images.device.type == loader.labels.device.type == device
         assert loader.device.type == "meta"
         assert data.loaded is loader.images  # kept once
+
+    @pytest.mark.parametrize(("spare", "device"), [(0, "meta"), (-1, "cpu")])
+    def test_vectors_count_as_the_floats_they_are(self, spare, device):
+        data = vector_module(memory_gib=(20 * 2 * 4 + spare) / 2**30)
+        data.trainer = trainer("meta")
+        assert data.train_dataloader().images.device.type == device
+
+    def test_vectors_and_their_labels(self):
+        samples, labels = next(iter(vector_module().train_dataloader()))
+        order = MinibatchStream(20, 6, 7).minibatches(0, 2)
+        assert torch.equal(samples, vectors()[order])
+        assert torch.equal(labels, 100 + order)

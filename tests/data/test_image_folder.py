@@ -61,7 +61,7 @@ def halves(height: int, width: int) -> np.ndarray:
 
 def levels(folder: ImageFolder) -> list[int]:
     """The top left pixel of each picture."""
-    return [int(level) for level in folder.load().images[:, 0, 0, 0]]
+    return [int(level) for level in folder.load().samples[:, 0, 0, 0]]
 
 
 def message(folder: ImageFolder) -> str:
@@ -77,10 +77,10 @@ def message(folder: ImageFolder) -> str:
 
 def test_a_picture_of_the_right_size_is_kept_as_it_is(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    image_set = ImageFolder(str(save(tmp_path / "pictures/a.png", pixels).parent), 8, 3).load()
-    assert image_set.images.dtype == torch.uint8
-    assert image_set.images.shape == (1, 3, 8, 8)
-    assert np.array_equal(image_set.images[0].permute(1, 2, 0).numpy(), pixels)
+    sample_set = ImageFolder(str(save(tmp_path / "pictures/a.png", pixels).parent), 8, 3).load()
+    assert sample_set.samples.dtype == torch.uint8
+    assert sample_set.samples.shape == (1, 3, 8, 8)
+    assert np.array_equal(sample_set.samples[0].permute(1, 2, 0).numpy(), pixels)
 
 
 @pytest.mark.parametrize("shape", [(8, 15), (15, 8)])
@@ -196,7 +196,7 @@ def test_broken_exif_data_leaves_the_pixels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("extension", [*image_folder.EXTENSIONS, "PNG", "JpEg"])
 def test_every_extension_in_any_case(tmp_path: Path, extension: str) -> None:
     flat(tmp_path / f"in/x.{extension}", 90)
-    assert abs(ImageFolder(str(tmp_path / "in"), 4, 3).load().images.int() - 90).max() <= 2
+    assert abs(ImageFolder(str(tmp_path / "in"), 4, 3).load().samples.int() - 90).max() <= 2
 
 
 def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:
@@ -214,21 +214,21 @@ def test_first_level_folders_are_the_classes(tmp_path: Path) -> None:
     flat(tmp_path / "in/cat/b.png", 2)
     flat(tmp_path / "in/cat-like/a.png", 3)
     (tmp_path / "in/empty").mkdir()
-    image_set = ImageFolder(str(tmp_path / "in"), 4, 1).load()
-    assert image_set.classes == ("cat", "cat-like", "dog")
-    assert image_set.labels is not None
-    assert image_set.labels.dtype == torch.int64
-    labelled = zip(image_set.images[:, 0, 0, 0].tolist(), image_set.labels.tolist(), strict=True)
+    sample_set = ImageFolder(str(tmp_path / "in"), 4, 1).load()
+    assert sample_set.classes == ("cat", "cat-like", "dog")
+    assert sample_set.labels is not None
+    assert sample_set.labels.dtype == torch.int64
+    labelled = zip(sample_set.samples[:, 0, 0, 0].tolist(), sample_set.labels.tolist(), strict=True)
     assert list(labelled) == [(2, 0), (1, 0), (3, 1), (4, 2)]
 
 
 def test_one_picture_outside_the_folders_means_no_labels(tmp_path: Path) -> None:
     flat(tmp_path / "in/cat/a.png", 1)
     flat(tmp_path / "in/b.png", 2)
-    image_set = ImageFolder(str(tmp_path / "in"), 4, 1).load()
-    assert image_set.labels is None
-    assert image_set.classes == ()
-    assert sorted(image_set.images[:, 0, 0, 0].tolist()) == [1, 2]
+    sample_set = ImageFolder(str(tmp_path / "in"), 4, 1).load()
+    assert sample_set.labels is None
+    assert sample_set.classes == ()
+    assert sorted(sample_set.samples[:, 0, 0, 0].tolist()) == [1, 2]
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_pictures_are_decoded_once(pictures: Path, caches: Path, decoded: list[s
 
 def test_the_tensor_is_a_private_map_of_the_file(pictures: Path, decoded: list[str]) -> None:
     folder = ImageFolder(str(pictures), 4, 1)
-    images = folder.load().images
+    images = folder.load().samples
     images.fill_(0)
     assert levels(folder) == [10, 20, 30]
     assert len(decoded) == 3
@@ -302,7 +302,7 @@ def test_a_changed_added_or_removed_picture_is_noticed(pictures: Path, decoded: 
 def test_size_and_channels_have_caches_of_their_own(pictures: Path, caches: Path) -> None:
     settings: list[tuple[int, Literal[1, 3]]] = [(4, 1), (4, 3), (2, 1), (4, 1)]
     for size, channels in settings:
-        assert ImageFolder(str(pictures), size, channels).load().images.shape == (3, channels, size, size)
+        assert ImageFolder(str(pictures), size, channels).load().samples.shape == (3, channels, size, size)
     assert len(list(caches.iterdir())) == 3
 
 
@@ -510,11 +510,11 @@ def test_corrupt_pictures_are_left_out_on_request(
     folder = ImageFolder(str(spoilt), 4, 1, skip_corrupt=True)
     for _ in range(2):  # decoded, then from the cache
         caplog.clear()
-        image_set = folder.load()
-        assert image_set.images[:, 0, 0, 0].tolist() == [10, 20, 30]
-        assert image_set.labels is not None
-        assert image_set.labels.tolist() == [0, 0, 1]
-        assert image_set.classes == ("cat", "dog")
+        sample_set = folder.load()
+        assert sample_set.samples[:, 0, 0, 0].tolist() == [10, 20, 30]
+        assert sample_set.labels is not None
+        assert sample_set.labels.tolist() == [0, 0, 1]
+        assert sample_set.classes == ("cat", "dog")
         (record,) = caplog.records
         assert record.levelno == logging.WARNING
         assert record.getMessage() == f"Left out 5 of 8 pictures of {spoilt}: {NAMED}."

@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 
-from gan_lightning.data.rounds import MinibatchStream, RoundLoader, to_unit_range
+from gan_lightning.data.rounds import MinibatchStream, RoundLoader, as_floats, to_unit_range
 from gan_lightning.training.schedule import CriticSchedule
 
 SIZE, BATCH, PER_PASS = 23, 6, 3
@@ -99,6 +99,16 @@ class TestToUnitRange:
         assert torch.equal(pixels, torch.arange(256, dtype=torch.uint8))  # untouched
 
 
+class TestAsFloats:
+    def test_pixels_are_brought_to_the_unit_range(self):
+        pixels = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
+        assert torch.equal(as_floats(pixels), to_unit_range(pixels))
+
+    def test_vectors_stay(self):
+        vectors = torch.tensor([[0.0, -7.5], [255.0, 1e-3]])
+        assert torch.equal(as_floats(vectors), torch.tensor([[0.0, -7.5], [255.0, 1e-3]]))
+
+
 def data():
     """Image i has the pixels 10 * i + 0..3 in a fixed layout, and the label 1000 - i: any mix-up shows."""
     pixels = 10 * torch.arange(SIZE).view(-1, 1, 1, 1) + torch.arange(4).view(1, 1, 2, 2)
@@ -153,6 +163,19 @@ class TestRoundLoader:
         assert ordered[0].tolist() == [-1, -1]
         assert ordered[1].tolist() == pytest.approx([-0.6, -0.6], rel=1e-6)
         assert ordered[2].tolist() == [1, 1]
+
+    def test_vectors_keep_their_units(self):
+        vectors = torch.stack([100.0 * torch.arange(SIZE), -torch.arange(SIZE) / 7], dim=1)
+        rounds = RoundLoader(vectors, data()[1], MinibatchStream(SIZE, BATCH, 5), SCHEDULE, CPU)
+        stream = MinibatchStream(SIZE, BATCH, 5)
+        for (samples, labels), first, steps in zip(take(rounds, 3), [0, 4, 6], STEPS, strict=False):
+            indices = stream.minibatches(first, steps)
+            assert samples.shape == (steps, BATCH, 2)
+            assert samples.dtype == torch.float32
+            assert torch.equal(samples, vectors[indices])
+            assert torch.equal(labels, 1000 - indices)
+            samples.zero_()
+        assert vectors[1].tolist() == pytest.approx([100, -1 / 7])  # the data are left alone
 
     @pytest.mark.parametrize("start", [1, 3, 7, 500])
     def test_starting_late_equals_the_tail(self, start):

@@ -11,27 +11,21 @@ import pytest
 import torch
 import yaml
 from pytorch_lightning import Callback, Trainer
+from small import small
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gan_lightning import Run, train
 from gan_lightning.commands import experiment
 
-# Networks of some hundred weights on minibatches of 16 digits, of which a pass has 112.
+# Minibatches of 16 digits, of which a pass has 112.
 TINY = (
-    "network.latent_dim=4",
     "dataset.batch_size=16",
     "samples.count=4",
     "trainer.accelerator=cpu",
     "trainer.enable_progress_bar=false",
 )
-MLP = (
-    "network.generator.hidden_dim=8",
-    "network.generator.blocks=1",
-    "network.discriminator.hidden_dim=8",
-    "network.discriminator.blocks=1",
-)
-# Only from 16x16 pixels on has its discriminator a second convolution, with batch normalisation.
-DCGAN = ("network.generator.width=4", "network.discriminator.width=4", "dataset.image_size=16")
+# Only from 16x16 pixels on has the discriminator of network=dcgan a second convolution, with batch normalisation.
+LARGER = ("dataset.image_size=16",)
 TIMES = ("progress/images_per_second", "progress/seconds")
 
 
@@ -100,7 +94,7 @@ def folder(tmp_path: Path) -> Callable[[str | Path], RunFolder]:
 
 def tiny_overrides(overrides: Sequence[str]) -> list[str]:
     """The overrides that make a run tiny, before those of a test."""
-    return [*TINY, *(DCGAN if "network=dcgan" in overrides else MLP), *overrides]
+    return [*TINY, *(LARGER if "network=dcgan" in overrides else ()), *small(*overrides)]
 
 
 @pytest.fixture

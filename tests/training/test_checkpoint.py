@@ -18,9 +18,11 @@ from safetensors.torch import save_file
 
 from gan_lightning import UserError, load_generator
 from gan_lightning.config.build import build
+from gan_lightning.latents import Coded, Normal, Uniform
 from gan_lightning.losses.objectives import Vanilla
 from gan_lightning.training import checkpoint as checkpoint_module
 from gan_lightning.training.checkpoint import read_generator
+from gan_lightning.training.samples import draw_latents
 
 PLAIN = (dict, list, str, int, float, bool, type(None))
 
@@ -60,7 +62,9 @@ def test_generator_file_rebuilds_the_average_bit_for_bit(tiny, same):
     trained = tiny("run", "trainer.max_steps=4", "ema.decay=0.5")
 
     config, tensors = read_generator(trained.path / "generator.safetensors")
-    network = build(OmegaConf.create({"generator": config}), "generator")
+    assert config.keys() == {"generator", "latents"}
+    network = build(OmegaConf.create(config), "generator")
+    assert build(OmegaConf.create(config), "latents") == Normal()
     network.load_state_dict(tensors)
 
     same(dict(network.state_dict()), trained.weights("ema_generator"))
@@ -69,6 +73,24 @@ def test_generator_file_rebuilds_the_average_bit_for_bit(tiny, same):
     assert network(latents).shape == (5, 1, 8, 8)
     same(dict(load_generator(trained.path).network.state_dict()), trained.weights("ema_generator"))
     same(dict(load_generator(trained.path, weights="raw").network.state_dict()), trained.weights("generator"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "prior"),
+    [
+        (("loss=dragan",), Uniform(1.0)),
+        (("latents._target_=gan_lightning.latents.Uniform", "+latents.bound=0.5"), Uniform(0.5)),
+        (("loss=infogan", "network.latent_dim=14"), Coded([10], 2)),
+    ],
+)
+def test_generator_file_has_the_prior_of_its_latents(tiny, overrides, prior):
+    trained = tiny("run", *overrides, "trainer.max_steps=1")
+
+    sampler = load_generator(trained.path / "generator.safetensors")
+
+    assert sampler.latents == prior
+    latents = draw_latents(prior, sampler.network.latent_dim, 3, seed=5)
+    torch.testing.assert_close(sampler.sample(3, seed=5), sampler.network(latents))
 
 
 def test_generator_file_is_of_the_checkpoint_beside_it(tiny, same):

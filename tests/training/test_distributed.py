@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from small import small
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -27,18 +28,8 @@ BATCH = 16
 LATENT = 4
 RATE = 0.1
 LOSSES = ("vanilla", "wgan_gp")
+OTHERS = ("acgan", "r3gan", "began", "pacgan")  # of which only the ends are compared
 RANKS = (0, 1)
-TINY = (
-    "network.generator.hidden_dim=8",
-    "network.generator.blocks=1",
-    "network.discriminator.hidden_dim=8",
-    "network.discriminator.blocks=1",
-    f"network.latent_dim={LATENT}",
-    f"dataset.batch_size={BATCH}",
-    "samples.count=4",
-    "trainer.accelerator=cpu",
-    "trainer.enable_progress_bar=false",
-)
 
 
 class Record(Callback):
@@ -66,37 +57,48 @@ class Record(Callback):
         torch.save(content, self.folder / f"{self.loss}_{trainer.global_rank}.pt")
 
 
-def main(folder: Path) -> None:
-    """Trains each loss with plain SGD on two ranks; Lightning starts the second as this same script."""
+def record_and_train(folder: Path, loss: str, *overrides: str) -> None:
+    """Trains a loss on two ranks; Lightning starts the second as this same script."""
     build_trainer = experiment.build_trainer
-    for loss in LOSSES:
-        record = Record(folder, loss)
+    record = Record(folder, loss)
 
-        def build(config: Any, callbacks: Any, loggers: Any, max_steps: int, record: Record = record) -> Trainer:
-            return build_trainer(config, [*callbacks, record], loggers, max_steps)
+    def build(config: Any, callbacks: Any, loggers: Any, max_steps: int) -> Trainer:
+        return build_trainer(config, [*callbacks, record], loggers, max_steps)
 
-        experiment.build_trainer = build
-        sgd = [
-            text
-            for network in ("generator", "discriminator")
-            for text in (
-                f"loss.optimizer.{network}._target_=torch.optim.SGD",
-                f"loss.optimizer.{network}.lr={RATE}",
-                f"~loss.optimizer.{network}.betas",
-                f"~loss.optimizer.{network}.fused",
-            )
-        ]
-        train(
-            *TINY,
-            *sgd,
-            f"loss={loss}",
-            "loss.n_critic=1",
-            f"seed={SEED}",
-            "trainer.devices=2",
-            "trainer.max_steps=3",
-            "trainer.log_every_n_steps=1",
-            f"hydra.run.dir={folder / loss}",
+    experiment.build_trainer = build
+    train(
+        *small(f"loss={loss}", latent_dim=LATENT),
+        f"dataset.batch_size={BATCH}",
+        "samples.count=4",
+        "trainer.accelerator=cpu",
+        "trainer.enable_progress_bar=false",
+        *overrides,
+        f"seed={SEED}",
+        "trainer.devices=2",
+        "trainer.max_steps=3",
+        "trainer.log_every_n_steps=1",
+        f"hydra.run.dir={folder / loss}",
+    )
+    experiment.build_trainer = build_trainer
+
+
+def main(folder: Path) -> None:
+    """Trains some losses with plain SGD and one update each, and others as their files say."""
+    sgd = [
+        text
+        for network in ("generator", "discriminator")
+        for text in (
+            f"loss.optimizer.{network}._target_=torch.optim.SGD",
+            f"loss.optimizer.{network}.lr={RATE}",
+            f"~loss.optimizer.{network}.betas",
+            f"~loss.optimizer.{network}.fused",
         )
+    ]
+    for loss in LOSSES:
+        record_and_train(folder, loss, *sgd, "loss.n_critic=1")
+    for loss in OTHERS:
+        faster = ["loss.objective.k_rate=0.5", "loss.objective.gamma=0.9"] if loss == "began" else []
+        record_and_train(folder, loss, *faster)
 
 
 @pytest.fixture(scope="module")
@@ -109,8 +111,8 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(command: list[str], folder: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "RANK")}
-    environment |= {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -191,6 +193,35 @@ def test_gradients_are_the_means_of_the_ranks(two_ranks, loss):
     for column, place in (("loss/discriminator", 0), ("loss/generator", 1)):
         losses = [values[place] for _, values in alone]
         assert float(row[column]) == pytest.approx(sum(losses) / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("loss", OTHERS)
+def test_ranks_end_equal(two_ranks, loss):
+    """Networks, the average and an objective's state, though each rank has minibatches and latents of its own."""
+    first, second = recorded(two_ranks, loss)
+    assert not torch.equal(first["rounds"][0], second["rounds"][0])
+    own = ("running", "num_batches")  # statistics of each rank's own minibatches
+    names = [name for name in first["final"] if not any(part in name for part in own)]
+    for name in names:
+        assert torch.equal(first["final"][name], second["final"][name]), name
+    for part in ("generator.", "discriminator."):
+        changed = [name for name in names if name.startswith(part) and first["initial"][name].ndim > 1]
+        assert changed
+        assert not all(torch.equal(first["final"][name], first["initial"][name]) for name in changed)
+
+
+def test_k_follows_the_means_of_the_ranks(two_ranks):
+    """Of BEGAN: after each iteration by the logits of all ranks, as the averaged logs have them."""
+    first, second = recorded(two_ranks, "began")
+    assert torch.equal(first["final"]["objective.k"], second["final"]["objective.k"])
+    with (two_ranks / "began" / "metrics.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    k = 0.0
+    for row in rows:
+        assert float(row["discriminator/k"]) == pytest.approx(k, rel=1e-4)
+        k = min(max(k + 0.5 * (0.9 * float(row["discriminator/real"]) - float(row["loss/generator"])), 0.0), 1.0)
+    assert first["final"]["objective.k"].item() == pytest.approx(k, rel=1e-4)
+    assert k not in (0.0, 1.0)
 
 
 def test_command_line_makes_one_folder(tiny_command, folder, tmp_path):

@@ -3,7 +3,9 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_lightning.scheduled import Clock, Linear, part_at
 from gan_lightning.training.ema import EMA
 
 
@@ -43,7 +45,7 @@ def test_equals_its_formula():
         ]
     ):
         network.set(*network_values)
-        update(number)
+        update(ema.decay_at(number))
         assert values(average) == pytest.approx(expected, rel=1e-12)
         assert average.batches.item() == batches
 
@@ -51,7 +53,7 @@ def test_equals_its_formula():
 def test_takes_any_update_number():
     network = Network().set([1.0, 10.0], -1.0, 4)
     average = EMA().copy(network)
-    EMA(0.75).updater(average, network.set([5.0, 2.0], 3.0, 5))(1000)
+    EMA(0.75).updater(average, network.set([5.0, 2.0], 3.0, 5))(EMA(0.75).decay_at(1000))
     assert values(average) == pytest.approx([2.0, 8.0, 0.0, 0.0], rel=1e-12)
 
 
@@ -75,7 +77,57 @@ def test_decay_ramps_up_to_its_value(decay, update, expected):
     assert EMA(decay).decay_at(update) == pytest.approx(expected, rel=1e-12, abs=0)
 
 
+@pytest.mark.parametrize(
+    ("half_life", "batch_size", "expected"),
+    [(256, 256, 0.5), (64, 256, 0.0625), (1000, 1, 0.999307092936), (1e6, 64, 0.999955639567), (0, 64, 0.0)],
+)
+@pytest.mark.parametrize("update", [0, 3, 10**6])
+def test_a_half_life_halves_what_is_left_in_as_many_images(half_life, batch_size, update, expected):
+    """In place of the decay, and without its ramp."""
+    decay = EMA(0.3, half_life).decay_at(update, batch_size)
+    assert decay == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+def test_a_half_life_does_not_depend_on_the_batch_size():
+    ema = EMA(half_life=500)
+    decays = [ema.decay_at(update, batch_size) ** (100 // batch_size) for update, batch_size in ((0, 4), (7, 20))]
+    assert decays == pytest.approx([0.5 ** (100 / 500)] * 2, rel=1e-12)
+
+
+@pytest.mark.parametrize("ema", [EMA(Linear(0.0, 1.0)), EMA(half_life=Linear(0.0, 100.0))])
+def test_a_scheduled_average_has_a_decay_at_a_time_alone(ema):
+    with pytest.raises(TypeError, match="has no decay of its own"):
+        ema.decay_at(90)
+    assert part_at(EMA(Linear(0.0, 1.0)), Clock(1, 0, 4, 0)).decay_at(90) == 0.25
+    at_half = part_at(EMA(half_life=Linear(0.0, 100.0, unit="images")), Clock(0, 30, 0, 60))
+    assert at_half.decay_at(0, 25) == pytest.approx(0.5**0.5, rel=1e-12)
+
+
+def test_singular_vectors_are_copied():
+    """Their average would have no unit length; all else of a spectrally normalised network is averaged."""
+    torch.manual_seed(1)
+    network = nn.Sequential(spectral_norm(nn.Linear(3, 4)), nn.BatchNorm1d(4), spectral_norm(nn.Linear(4, 2)))
+    average = EMA().copy(network)
+    before = {name: value.clone() for name, value in average.state_dict().items()}
+    update = EMA().updater(average, network)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.normal_()
+    for _ in range(3):
+        network(torch.randn(5, 3))
+    update(0.75)
+    after, now = average.state_dict(), network.state_dict()
+    vectors = [name for name in now if name.endswith(("._u", "._v"))]
+    assert len(vectors) == 4
+    for name, value in now.items():
+        is_copied = name in vectors or not value.is_floating_point()
+        expected = value if is_copied else 0.75 * before[name] + 0.25 * value
+        torch.testing.assert_close(after[name], expected, rtol=0 if is_copied else 1e-6, atol=0 if is_copied else 1e-7)
+    assert not any(torch.equal(before[name], now[name]) for name in vectors)
+
+
 def test_decay_is_0999_by_default():
+    assert EMA().half_life is None
     assert EMA().decay == 0.999
 
 
@@ -87,7 +139,7 @@ def test_without_decay_the_average_is_the_network():
         for parameter in network.parameters():
             parameter.normal_()
     network(torch.randn(5, 3))  # moves the running statistics
-    EMA(0).updater(average, network)(10_000)
+    EMA(0).updater(average, network)(EMA(0).decay_at(10_000))
     for name, tensor in network.state_dict().items():
         assert torch.equal(average.state_dict()[name], tensor), name
 
@@ -99,7 +151,7 @@ def test_the_network_is_left_alone():
     with torch.no_grad():
         for tensor in average.state_dict().values():
             tensor.add_(1)
-    EMA().updater(average, network)(5)
+    EMA().updater(average, network)(0.5)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, before[name]), name
     assert all(module.training for module in network.modules())
@@ -114,7 +166,7 @@ def test_the_copy_takes_no_gradients_and_is_in_evaluation_mode():
         assert not any(module.training for module in average.modules())
         assert all(parameter.is_leaf and not parameter.requires_grad for parameter in average.parameters())
         assert not average(torch.ones(2, 3)).requires_grad
-        EMA().updater(average, network)(0)
+        EMA().updater(average, network)(0.5)
     shared = {tensor.data_ptr() for tensor in network.state_dict().values()}
     assert shared.isdisjoint(tensor.data_ptr() for tensor in average.state_dict().values())
 
@@ -133,7 +185,7 @@ def test_an_updater_sees_what_training_does_to_the_network():
         optimizer.step()
         if number == 2:
             network.load_state_dict(loaded)
-        update(number)
+        update(EMA(0).decay_at(number))
         for name, tensor in network.state_dict().items():
             assert torch.equal(average.state_dict()[name], tensor), name
 
@@ -142,7 +194,7 @@ def test_an_update_is_in_place():
     network = nn.Linear(3, 4)
     average = EMA().copy(network)
     weight = average.weight
-    EMA().updater(average, nn.Linear(3, 4))(0)
+    EMA().updater(average, nn.Linear(3, 4))(0.5)
     assert average.weight is weight
 
 
@@ -155,3 +207,9 @@ def test_networks_of_unlike_structure_are_refused():
 def test_decay_is_a_fraction(decay):
     with pytest.raises(ValueError, match=r"^decay must be at least 0 and at most 1"):
         EMA(decay)
+
+
+@pytest.mark.parametrize("half_life", [-1, Linear(10, -1)])
+def test_a_half_life_is_not_negative(half_life):
+    with pytest.raises(ValueError, match=r"^half_life must be at least 0, got -1"):
+        EMA(half_life=half_life)

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from gan_lightning.commands import train as train_command
+from gan_lightning.config.compose import CONF
 from gan_lightning.errors import UserError
 
 EACH = ("trainer.log_every_n_steps=1", "samples.every=2")
@@ -90,6 +92,45 @@ def test_iterations_after_the_last_checkpoint_of_a_crashed_run_are_done_again(ti
         assert [event.step for event in events.Scalars(tag)] == list(range(1, 10))
     assert [event.step for event in events.Images("samples/generator")] == [0, 2, 4, 6, 8, 9]
     assert parts.results()["status"] == "finished"
+
+
+# What each of conf/loss is resumed with, beside itself: their networks' sizes make a pass of seven minibatches.
+LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
+BESIDES = {"wgan_clip": ("loss.schedule.boost=4", "loss.schedule.boost_first=3", "loss.schedule.boost_every=5")}
+PARTS = {
+    **{loss: (f"loss={loss}", *BESIDES.get(loss, ())) for loss in LOSSES},
+    "projection": ("conditioning=projection", "network.discriminator.norm=batch"),
+    "concat": ("conditioning=concat", "loss=wgan_gp", "loss.n_critic=2"),
+    "lazy": ("regularizer=[r1,orthogonal]", "regularizer.r1.every=3", "regularizer.orthogonal.every=2"),
+    "altered": ("regularizer=[diffaugment,instance_noise,consistency]", "loss.n_critic=2"),
+    "points": ("dataset=ring", "loss=pacgan", "loss.packing=4"),
+    "schedules": (
+        "loss=r3gan",
+        "loss.n_critic=${linear:3,1,4}",
+        "ema.half_life=${linear:0,5000}",
+        "loss.schedule.boost=5",
+        "loss.schedule.boost_first=1",
+        "loss.schedule.boost_every=3",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_loss_goes_on_bit_for_bit(tiny, folder, resume, watch, same, name):
+    """Of a crashed run, since a schedule over the whole run would be another for another trainer.max_steps."""
+    overrides = (*PARTS[name], "dataset.batch_size=256", "checkpoint.every=2", "trainer.log_every_n_steps=1")
+    whole = tiny("whole", *overrides, "trainer.max_steps=5")
+    watch(Crash(3))
+    with pytest.raises(RuntimeError, match="a crash"):
+        tiny("parts", *overrides, "trainer.max_steps=5")
+    assert folder("parts").checkpoint()["global_step"] == 2
+
+    watch()
+    parts = resume(folder("parts").path)
+
+    assert_same_end(parts, whole, same)
+    changed = parts.weights("generator")
+    assert not all(torch.equal(changed[key], value) for key, value in parts.weights("ema_generator").items())
 
 
 def test_means_over_a_log_window_survive_a_stop_inside_it(tiny, folder, resume, watch, same):
@@ -176,7 +217,19 @@ def test_auto_goes_on_with_the_newest_run_of_the_config(tiny, place):
     assert all(other.files() == before for other, before in untouched)
 
 
-@pytest.mark.parametrize("override", ["seed=1", "loss=wgan_gp", "network.latent_dim=5", "loss.n_critic=2"])
+@pytest.mark.parametrize("override", ["loss=began", "loss=infogan", "conditioning=projection", "dataset=ring"])
+def test_auto_goes_on_with_runs_whose_parts_take_values_from_each_other(tiny, place, override):
+    first = tiny(None, override, "trainer.max_steps=2")
+
+    resumed = tiny(None, override, "resume=auto", "trainer.max_steps=3")
+
+    assert resumed.path.resolve() == first.path.resolve()
+    assert resumed.run.iteration == 3
+
+
+@pytest.mark.parametrize(
+    "override", ["seed=1", "loss=wgan_gp", "network.latent_dim=5", "loss.n_critic=2", "conditioning=concat"]
+)
 def test_auto_starts_anew_where_there_is_no_run_of_the_config(tiny, place, override):
     other = tiny(None, "trainer.max_steps=3")
     before = other.files()

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from gan_lightning.scheduled import Clock, Cosine, Linear, Step
 from gan_lightning.training.schedule import CriticSchedule
 
 SETTINGS = [
@@ -79,3 +80,57 @@ def test_values_out_of_range(name, value, least):
     with pytest.raises(ValueError, match=f"^{name} must be at least {least}, got {value}$"):
         CriticSchedule(**{name: value})
     CriticSchedule(**{name: least})
+
+
+# n_critic as a schedule
+
+CHANGING = {
+    "falling": Linear(5, 1, over=30),
+    "rising": Linear(1, 4, over=12.5, begin=7.5),
+    "cosine": Cosine(6, 2, over=40, begin=3),
+    "step": Step(1, 3, over=20),
+    "late step": Step(2, 7, over=5, begin=61),
+}
+
+
+def updates(schedule, boost, first, every, iterations):
+    """Counted one by one, from the schedule's own values."""
+    ordinary = [round(schedule.at(Clock(iteration))) for iteration in range(iterations)]
+    boosted = set(range(first)) | set(range(0, iterations, every)) if boost else set()
+    return [boost if iteration in boosted else number for iteration, number in enumerate(ordinary)]
+
+
+@pytest.mark.parametrize(("boost", "first", "every"), [(0, 25, 500), (9, 4, 13), (1, 0, 7), (20, 50, 60)])
+@pytest.mark.parametrize("name", CHANGING)
+def test_a_changing_number_equals_counting(name, boost, first, every):
+    schedule = CriticSchedule(CHANGING[name], boost, first, every)
+    steps = updates(CHANGING[name], boost, first, every, 150)  # far beyond each schedule's end
+    assert len(set(steps)) > 1
+    assert [schedule.steps(iteration) for iteration in range(150)] == steps
+    totals = [0, *itertools.accumulate(steps)]
+    assert [schedule.steps_before(iteration) for iteration in range(151)] == totals
+    fewest = 0
+    for minibatches in range(totals[-1]):
+        while totals[fewest] < minibatches:
+            fewest += 1
+        assert schedule.iterations(minibatches) == fewest
+
+
+def test_a_changing_number_by_hand():
+    schedule = CriticSchedule(Linear(5, 1, over=4))
+    assert [schedule.steps(iteration) for iteration in range(7)] == [5, 4, 3, 2, 1, 1, 1]
+    assert [schedule.steps_before(iteration) for iteration in (0, 1, 4, 5, 100)] == [0, 5, 14, 15, 110]
+    assert [schedule.iterations(minibatches) for minibatches in (1, 5, 6, 14, 15, 110)] == [1, 1, 2, 4, 5, 100]
+    assert schedule.steps_before(10**12) == 14 + 10**12 - 4
+
+
+@pytest.mark.parametrize("schedule", [Linear(5, 1), Linear(5, 1, over=9, unit="images")])
+def test_a_changing_number_needs_a_length_in_iterations(schedule):
+    with pytest.raises(ValueError, match="must name its length, in iterations"):
+        CriticSchedule(schedule)
+
+
+@pytest.mark.parametrize("schedule", [Linear(5, 0, over=9), Linear(0.5, 2, over=9)])
+def test_a_changing_number_is_never_below_one(schedule):
+    with pytest.raises(ValueError, match="n_critic must be at least 1"):
+        CriticSchedule(schedule)

@@ -1,0 +1,150 @@
+"""Toy distributions of one or two dimensions, drawn once from a seed: (count, d) float32 vectors in units of their own.
+
+The papers' codes differ in geometry; the numbers of each are in conf/dataset/. gan_toy.py, the toy code of WGAN-GP
+(igul222/improved_wgan_training), divides its points by about their standard deviation: here `radius`, `spacing` and
+`std` are what is left after that. It also draws most points anew for each minibatch, where here, as in PacGAN's code,
+100,000 are drawn before training and passed over again and again.
+"""
+
+from dataclasses import dataclass
+from math import pi
+
+import torch
+from torch import Tensor
+
+from gan_lightning.data.sources import SampleSet
+from gan_lightning.seeds import mix
+from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, Seed, check_ranges
+
+COUNT = 100_000  # of PacGAN's code: `num_sample`
+
+
+class Mixture:
+    """Equally likely round Gaussians in the plane, with standard deviation `std` in each direction.
+
+    A subclass says where: its `centres`. A sample's label is the index of the Gaussian it was drawn from.
+    """
+
+    std: NonNegativeFloat
+    count: PositiveInt
+    seed: Seed
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    @property
+    def centres(self) -> Tensor:
+        """The means, float32 (modes, 2)."""
+        raise NotImplementedError
+
+    def load(self) -> SampleSet:
+        """Returns the samples (count, 2), the mode of each drawn at random as in both codes."""
+        generator, centres = _generator(self.seed), self.centres
+        modes = torch.randint(len(centres), (self.count,), generator=generator)
+        samples = centres[modes] + self.std * torch.randn(self.count, 2, generator=generator)
+        return SampleSet(samples, modes, tuple(str(mode) for mode in range(len(centres))))
+
+
+@dataclass(frozen=True)
+class Ring(Mixture):
+    """`modes` Gaussians evenly spaced on a circle, counter-clockwise from (radius, 0).
+
+    Defaults of PacGAN's code (Lin et al. 2018, arXiv:1712.04086; fjxmlzn/PacGAN, 2DRing): eight on the unit circle.
+    """
+
+    modes: PositiveInt = 8
+    radius: PositiveFloat = 1.0
+    std: NonNegativeFloat = 0.01
+    count: PositiveInt = COUNT
+    seed: Seed = 0
+
+    @property
+    def centres(self) -> Tensor:
+        """Mode k lies at the angle 2 pi k / modes: (modes, 2)."""
+        angles = torch.arange(self.modes, dtype=torch.float64) * (2 * pi / self.modes)
+        return (self.radius * torch.stack([angles.cos(), angles.sin()], dim=1)).float()
+
+
+@dataclass(frozen=True)
+class Grid(Mixture):
+    """side x side Gaussians on a square lattice around the origin, `spacing` apart.
+
+    Defaults of PacGAN's code (fjxmlzn/PacGAN, 2DGrid): {-4, -2, 0, 2, 4} in both directions. gan_toy.py has as many
+    samples of each mode; here, as in PacGAN's code, their numbers are random.
+    """
+
+    side: PositiveInt = 5
+    spacing: PositiveFloat = 2.0
+    std: NonNegativeFloat = 0.05
+    count: PositiveInt = COUNT
+    seed: Seed = 0
+
+    @property
+    def centres(self) -> Tensor:
+        """Mode side * i + j lies in column i (along x) and row j (along y), both counted upwards: (side ** 2, 2)."""
+        steps = (torch.arange(self.side) - (self.side - 1) / 2) * self.spacing
+        return torch.cartesian_prod(steps, steps)
+
+
+@dataclass(frozen=True)
+class SwissRoll:
+    """A rolled-up band seen from its edge: a spiral in the plane, without labels.
+
+    scikit-learn's Swiss roll, coordinates 0 and 2, with noise of standard deviation `noise`, all divided by 7.5: in
+    gan_toy.py, the standard deviation "plus a little".
+    """
+
+    noise: NonNegativeFloat = 0.25
+    count: PositiveInt = COUNT
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def load(self) -> SampleSet:
+        """Returns the samples (count, 2)."""
+        from sklearn.datasets import make_swiss_roll  # slow to import
+
+        points, _ = make_swiss_roll(self.count, noise=self.noise, random_state=self.seed)
+        return SampleSet(torch.from_numpy(points[:, [0, 2]] / 7.5).float(), None, ())
+
+
+@dataclass(frozen=True)
+class PointMass:
+    """All samples at one point, `at` in each dimension.
+
+    The data of the Dirac-GAN, with the defaults: Mescheder et al. 2018, arXiv:1801.04406, definition 2.1.
+    """
+
+    dimensions: PositiveInt = 1
+    at: float = 0.0
+    count: PositiveInt = COUNT
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def load(self) -> SampleSet:
+        """Returns the samples (count, dimensions)."""
+        return SampleSet(torch.full((self.count, self.dimensions), float(self.at)), None, ())
+
+
+@dataclass(frozen=True)
+class Gaussian1d:
+    """N(mean, std ** 2) on the line; the defaults are well away from the latents' N(0, 1)."""
+
+    mean: float = 4.0
+    std: NonNegativeFloat = 0.5
+    count: PositiveInt = COUNT
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def load(self) -> SampleSet:
+        """Returns the samples (count, 1)."""
+        return SampleSet(self.mean + self.std * torch.randn(self.count, 1, generator=_generator(self.seed)), None, ())
+
+
+def _generator(seed: int) -> torch.Generator:
+    """Mixed, so that a run with the same seed does not draw its latents from the very same numbers."""
+    return torch.Generator().manual_seed(mix(seed))

@@ -1,0 +1,189 @@
+"""Every objective with every regularizer, network and conditioning that is not refused: two iterations, all finite.
+
+The parts are those of conf/, found by listing its folders, at sizes of a few units; the steps are those of the module.
+"""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gan_lightning.commands.train import SCHEMA
+from gan_lightning.config.build import build
+from gan_lightning.config.compose import CONF, Sources, compose
+from gan_lightning.errors import UserError
+from gan_lightning.scheduled import Clock
+from gan_lightning.training.advice import refuse_data
+from gan_lightning.training.gan import GAN
+
+LOSSES, REGULARIZERS, NETWORKS, CONDITIONINGS = (
+    sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+    for group in ("loss", "regularizer", "network", "conditioning")
+)
+INNERS = ("softplus", "least_squares", "hinge")  # of the recipes whose objective has an inner loss
+OF_THE_LOSS = ("packing", "discriminator_norm", "reconstruction_error")  # that reach the networks
+CLASSES, BATCH = 3, 4
+IMAGE, POINT = (2, 8, 8), (2,)
+SMALL = {"hidden_dim": 4, "blocks": 1, "width": 4, "expansion": 1, "group_width": 2}
+LATENT_DIM, EMBEDDING_DIM = 14, 3
+CLOCK = Clock(1, 4, 10, 40)
+
+# All that may be refused, by a part of the reason.
+REASONS = (
+    "needs a discriminator whose logit is minus an energy",
+    "penalises each sample's gradient",
+    "clips weights that spectral normalisation",
+    "judges single samples",
+    "alters single samples",
+    "alters images, but the data set has vectors",
+    "is told labels, but this generator takes none",
+    "this generator is told none",
+    "DiffAugment needs images",
+    "networks of convolutions need images",
+    "which leaves nothing to condition",
+    "has no features to project labels on",
+    "an auto-encoder's outputs are 1",
+)
+
+
+class Plain(GAN):
+    """The module without a trainer."""
+
+    def manual_backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+        loss.backward()
+
+
+def composed(*overrides: str) -> DictConfig:
+    return compose(Sources("train"), list(overrides), SCHEMA)
+
+
+def recipes() -> dict[str, DictConfig]:
+    """The recipes of conf/loss/ whose objective, heads, latents or demands on the networks differ."""
+    found: dict[str, tuple[Any, str, DictConfig]] = {}
+    for loss in LOSSES:
+        inners = INNERS if "inner" in composed(f"loss={loss}").loss.objective else (None,)
+        for inner in inners:
+            config = composed(f"loss={loss}", *([f"loss.objective.inner={inner}"] if inner else []))
+            if loss == "acgan":
+                continue  # the vanilla objective with conditioning=auxiliary
+            parts = [config.loss.objective, config.heads, config.latents, *(config.loss[key] for key in OF_THE_LOSS)]
+            found.setdefault(str(parts), (parts, f"{loss}{f'({inner})' if inner else ''}", config))
+    return {name: config for _, name, config in found.values()}
+
+
+def regularizers() -> dict[str, dict[str, Any]]:
+    """Each alone, with its schedules at one point of the clock, and none."""
+    config = composed(f"regularizer=[{','.join(REGULARIZERS)}]")
+    parts = build(config, "regularizer")
+    assert sorted(parts) == REGULARIZERS
+    return {"none": {}, **{name: {name: part} for name, part in parts.items()}}
+
+
+def shrunk(config: DictConfig, shape: tuple[int, ...]) -> DictConfig:
+    """The config with samples of a shape, and networks as small as can be."""
+
+    def walk(node: Any) -> None:
+        for key in node if isinstance(node, DictConfig) else ():
+            if not OmegaConf.is_interpolation(node, key):
+                if key in SMALL:
+                    node[key] = SMALL[key]
+                walk(node[key])
+
+    with open_dict(config):
+        walk(config.network)
+        config.network.latent_dim = LATENT_DIM
+        if "embedding_dim" in config.network:
+            config.network.embedding_dim = EMBEDDING_DIM
+        config.dataset.image_shape, config.dataset.classes = list(shape), CLASSES
+    return config
+
+
+def told(config: DictConfig, recipe: DictConfig) -> DictConfig:
+    """The config of networks for a recipe: packs, heads and normalisation as it asks for."""
+    config = config.copy()
+    with open_dict(config):
+        config.latents = recipe.latents
+        for key in OF_THE_LOSS:
+            config.loss[key] = recipe.loss[key]
+        for name, head in recipe.heads.items():
+            config.heads[name] = head
+            if name == "pulling_away":
+                config.heads[name].outputs = config.network.get("embedding_dim", 1)
+    return config
+
+
+def combinations(network: str, shape: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    """The name of each combination, and a function that makes its module."""
+    data, all_regularizers, all_recipes = "digits" if len(shape) == 3 else "ring", regularizers(), recipes()
+    for conditioning in CONDITIONINGS:
+        base = shrunk(composed(f"network={network}", f"conditioning={conditioning}", f"dataset={data}"), shape)
+        for recipe_name, recipe in all_recipes.items():
+            config = told(base, recipe)
+            objective, latents = build(recipe, "loss.objective"), build(recipe, "latents")
+
+            def parts(config: DictConfig = config) -> tuple[Any, ...]:
+                return tuple(build(config, key) for key in ("network.generator", "network.discriminator", "heads"))
+
+            made: tuple[Any, ...] | Exception
+            try:
+                made = parts()
+            except (UserError, ValueError) as error:
+                made = error
+            for regularizer_name, regularizer in all_regularizers.items():
+
+                def make(
+                    made: Any = made, regularizer: Any = regularizer, objective: Any = objective, latents: Any = latents
+                ) -> Plain:
+                    if isinstance(made, Exception):
+                        raise made
+                    generator, discriminator, heads = copy.deepcopy(made)
+                    factory = torch.optim.SGD
+                    return Plain(
+                        generator,
+                        discriminator,
+                        copy.deepcopy(objective),
+                        factory,
+                        factory,
+                        regularizers=regularizer,
+                        heads=heads,
+                        latents=latents,
+                    )
+
+                yield f"{recipe_name} x {regularizer_name} x {network} x {conditioning}", make
+
+
+def step(model: Plain, shape: tuple[int, ...]) -> None:
+    """Two iterations of the module on random samples."""
+    real, labels = torch.rand(BATCH, *shape) * 2 - 1, torch.arange(BATCH) % CLASSES
+    model.keep_time(CLOCK)
+    refuse_data(model, real)
+    optimizers = [torch.optim.SGD(network.parameters(), lr=1e-3) for network in (model.generator, model.discriminator)]
+    for number in range(2):
+        model.discriminator_step(real, optimizers[1], labels, number)
+        model.generator_step(real, optimizers[0], labels)
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    terms = model.means.take()
+    assert all(torch.tensor(value).isfinite() for value in terms.values()), terms
+    expected = {f"loss/discriminator/{name}" for name, part in model.regularizers.items() if hasattr(part, "weight")}
+    assert {"loss/discriminator", "loss/generator", *expected} <= terms.keys()
+
+
+@pytest.mark.parametrize("shape", [IMAGE, POINT], ids=["images", "points"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_combination_takes_two_finite_iterations_or_is_refused(network: str, shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    stepped: set[str] = set()
+    for name, make in combinations(network, shape):
+        try:
+            step(make(), shape)
+            stepped.add(name)
+        except Exception as error:
+            if not (isinstance(error, UserError | ValueError) and any(reason in str(error) for reason in REASONS)):
+                raise AssertionError(f"{name}: {error}") from error
+    if len(shape) == 1 and network in ("dcgan", "dcgan_autoencoder", "resnet", "r3gan"):
+        assert not stepped
+    else:  # far from all may be refused
+        assert len(stepped) > 100, len(stepped)
