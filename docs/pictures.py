@@ -3,8 +3,12 @@
     python -m gan_lightning -m loss=vanilla,wgan_clip,wgan_gp hydra.sweep.dir=multirun/readme
     python docs/pictures.py multirun/readme
 
-Writes docs/images/samples_LOSS.png, tensorboard_scalars.png and tensorboard_images.png. For the latter two it starts
-TensorBoard on the sweep and takes screenshots with a headless Chromium (on the PATH as chromium or google-chrome).
+    python -m gan_lightning dataset=grid loss=r3gan hydra.run.dir=outputs/grid
+    python docs/pictures.py --plane outputs/grid
+
+The first writes docs/images/samples_LOSS.png, tensorboard_scalars.png and tensorboard_images.png; for the latter two it
+starts TensorBoard on the sweep and takes screenshots with a headless Chromium (on the PATH as chromium or
+google-chrome). The second writes grid_r3gan.png, the run's last picture of its points over the critic's values.
 """
 
 import argparse
@@ -22,6 +26,7 @@ from pathlib import Path
 
 from gan_lightning import load_generator
 from gan_lightning.pictures import grid, save_png
+from gan_lightning.run_folder import SAMPLES
 
 IMAGES = Path(__file__).parent / "images"
 # The page, the height of its screenshot in pixels, and what TensorBoard's address calls it.
@@ -75,9 +80,15 @@ def screenshot(address: str, height: int, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sweep", type=Path)
-    sweep: Path = parser.parse_args().sweep
+    parser.add_argument("sweep", type=Path, nargs="?")
+    parser.add_argument("--plane", type=Path, metavar="RUN")
+    options = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
+    if options.plane:
+        shutil.copyfile(max((options.plane / SAMPLES).glob("*.png")), IMAGES / "grid_r3gan.png")
+    sweep: Path | None = options.sweep
+    if sweep is None:
+        return
     samples(sweep)
     with tensorboard(sweep) as address:
         for page, (height, fragment) in PAGES.items():
