@@ -446,7 +446,7 @@ class TestConsistency:
 
     def test_takes_no_second_argument_by_position(self):
         with pytest.raises(TypeError):
-            Consistency(1.0, Doubled(), 0.0)
+            Consistency(1.0, 0.5, transformation=Doubled())
 
     @pytest.mark.parametrize("fake_weight", [-1.0, float("nan"), Linear(1, -1)])
     def test_fake_weight_is_not_negative(self, fake_weight):
