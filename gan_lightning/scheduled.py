@@ -142,5 +142,5 @@ def part_at(part: Part, clock: Clock) -> Part:
     if not names:
         return part
     values = {name: value_at(getattr(part, name), clock) for name in names}
-    replaced: Part = dataclasses.replace(part, **values)  # type: ignore[type-var]
+    replaced: Part = dataclasses.replace(part, **values)  # type: ignore[type-var]  # Part is a dataclass here
     return replaced

@@ -44,7 +44,7 @@ def check_ranges(instance: Any) -> None:
 
     A schedule (see gan_lightning.scheduled) lies within it if both of its ends do, a sequence if all of its items do.
     """
-    for name, hint in _hints(type(instance)).items():  # type: ignore[arg-type]
+    for name, hint in _hints(type(instance)).items():  # type: ignore[arg-type]  # classes are hashable
         field = getattr(instance, name, None)
         for part in (hint, *get_args(hint)):  # of `PositiveInt | None` too
             for bounds in getattr(part, "__metadata__", ()):
