@@ -39,9 +39,6 @@ EQUIVALENT: dict[str, list[str]] = {
         "augmentations.py _shifted: moved = -images.gather(dim, (source % length).expand_as(images))",
         "augmentations.py _shifted: return -(moved * ((source >= 0) & (source < length)))",
     ],
-    "either sign is as likely": [
-        "augmentations.py _shifted: source = _positions(images, dim) + _integers(images, -most, most)",
-    ],
     "integers and booleans have no gradient": [
         "augmentations.py _shifted: source = (_positions(images, dim) - _integers(images, -most, most)).detach()",
         (

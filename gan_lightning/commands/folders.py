@@ -115,7 +115,9 @@ def essence(config: DictConfig) -> dict[str, Any]:
     resolved = plain(without_hydra(config))
     kept = {name: resolved[name] for name in IDENTITY if name in resolved}
     data: dict[str, Any] = kept.get("dataset") or {}
-    for node in (data, data.get("source", {})):
+    for node in (data, data.get("source"), data.get("held_out")):
+        if not isinstance(node, dict):
+            continue
         for name in CIRCUMSTANCES:
             node.pop(name, None)
         if "root" in node:

@@ -1,6 +1,7 @@
 """The one data module: any source, held in memory and indexed, in the shape the networks are built for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -10,8 +11,10 @@ from torch.nn.functional import interpolate
 from gan_lightning.data.rounds import MinibatchStream, RoundLoader, Schedule, as_floats
 from gan_lightning.data.sources import SampleSet, Source
 from gan_lightning.errors import UserError
+from gan_lightning.seeds import mix
 from gan_lightning.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
+SPLIT = 0x4E1D  # keeps the choice of held-out samples apart from every other use of a seed
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
 
 
@@ -21,7 +24,9 @@ class GANDataModule(LightningDataModule):
     Images are brought into that shape; vectors must have it. `batch_size` counts the samples of one minibatch over all
     devices together: more hardware makes no larger batches (though batch normalisation sees those of its own device).
     `classes` is the number of classes the networks are conditioned on, 0 for none; `packing` the number of samples the
-    discriminator judges together. Samples of up to `memory_gib` GiB in all (images as uint8, vectors as float32) are
+    discriminator judges together. `held_out` is what is not trained on, to measure by: a source of its own, such as a
+    set's test split, or so many of the source's samples (a share of them if below 1), the same ones whatever the seed.
+    Samples of up to `memory_gib` GiB in all (images as uint8, vectors as float32) are
     kept on the training device; more stay where the source has them (in host memory or in a memory-mapped file) and
     travel round by round.
     """
@@ -36,6 +41,7 @@ class GANDataModule(LightningDataModule):
         memory_gib: NonNegativeFloat = 4.0,
         classes: NonNegativeInt = 0,
         packing: PositiveInt = 1,
+        held_out: NonNegativeFloat | Source = 0,
     ) -> None:
         super().__init__()
         self.source = source
@@ -46,8 +52,12 @@ class GANDataModule(LightningDataModule):
         self.memory_gib = memory_gib
         self.classes = classes
         self.packing = packing
+        self.held_out_from = held_out
         self.images: Tensor | None = None
         self.labels: Tensor | None = None
+        self.class_names: tuple[str, ...] = ()
+        self.training_rows: Tensor | None = None  # None: all
+        self.held_out_rows = torch.empty(0, dtype=torch.int64)
 
     def setup(self, stage: str | None = None) -> None:
         """Loads the source, once. Raises UserError for what the user can mend."""
@@ -56,22 +66,60 @@ class GANDataModule(LightningDataModule):
         sample_set = self.source.load()
         require_classes(sample_set, self.classes)
         samples = fit_shape(sample_set.samples, self.image_shape)
-        if len(samples) < self.batch_size:
-            what = "vectors" if samples.ndim == 2 else "images"
+        what = "vectors" if samples.ndim == 2 else "images"
+        count = len(samples)
+        if isinstance(self.held_out_from, int | float) and self.held_out_from > 0:
+            share = self.held_out_from
+            held_out = round(share * count) if share < 1 else int(share)
+            if held_out >= count:
+                raise UserError(
+                    f"dataset.held_out is {share:g}, but the data set has only {count} {what}; leave some to train on."
+                )
+            rows = torch.randperm(count, generator=torch.Generator().manual_seed(mix(SPLIT)))
+            self.held_out_rows, self.training_rows = rows[:held_out].sort().values, rows[held_out:].sort().values
+            count -= held_out
+        if count < self.batch_size:
             raise UserError(
-                f"dataset.batch_size is {self.batch_size}, but the data set has only {len(samples)} {what};"
-                f" choose a batch size of at most {len(samples)}."
+                f"dataset.batch_size is {self.batch_size}, but the data set has only {count} {what} to train on;"
+                f" choose a batch size of at most {count}."
             )
         self.require_even(1)
-        self.images, self.labels = samples, sample_set.labels
+        self.images, self.labels, self.class_names = samples, sample_set.labels, sample_set.classes
 
     @property
     def stream(self) -> MinibatchStream:
-        return MinibatchStream(len(self.loaded), self.batch_size, self.seed)
+        samples = self.loaded
+        count = len(samples if self.training_rows is None else self.training_rows)
+        return MinibatchStream(count, self.batch_size, self.seed, self.training_rows)
+
+    @property
+    def training(self) -> SampleSet:
+        """What is trained on, in the networks' shape, on the CPU."""
+        self.setup()
+        return self._subset(self.training_rows)
+
+    @property
+    def held_out(self) -> SampleSet:
+        """What is not trained on, in the networks' shape, on the CPU; an empty set if nothing is held out.
+
+        Raises UserError where loading it does, or where it doesn't fit the training samples.
+        """
+        self.setup()
+        if isinstance(self.held_out_from, int | float):
+            return self._subset(self.held_out_rows)
+        sample_set = self.held_out_from.load()
+        require_classes(sample_set, self.classes)
+        return replace(sample_set, samples=fit_shape(sample_set.samples, self.image_shape))
+
+    def _subset(self, rows: Tensor | None) -> SampleSet:
+        samples, labels = self.loaded.cpu(), None if self.labels is None else self.labels.cpu()
+        if rows is not None:
+            samples, labels = samples[rows], None if labels is None else labels[rows]
+        return SampleSet(samples, labels, self.class_names)
 
     @property
     def loaded(self) -> Tensor:
-        """All samples: images, uint8 (N, C, H, W), or vectors, float32 (N, d)."""
+        """All samples of the source, held-out ones too: images, uint8 (N, C, H, W), or vectors, float32 (N, d)."""
         self.setup()
         assert self.images is not None
         return self.images

@@ -1,7 +1,7 @@
 """Data sets made from others: digits stacked into a thousand classes, and digits with a long tail."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 
@@ -18,12 +18,13 @@ class StackedMNIST:
     """Three random MNIST digits as the three channels of an image: a thousand modes that can be told apart and counted.
 
     Metz et al. 2017, arXiv:1611.02163, with the 128,000 samples of PacGAN (Lin et al. 2018, arXiv:1712.04086). Drawn
-    with replacement from MNIST's training images; PacGAN's code draws from training and test images together.
+    with replacement from one split of MNIST; PacGAN's code draws from training and test images together.
     """
 
     root: str
     count: PositiveInt = 128_000
     seed: Seed = 0
+    split: Literal["train", "test"] = "train"
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -33,7 +34,7 @@ class StackedMNIST:
 
         Raises UserError where MNIST itself would, see TorchvisionSource.
         """
-        digits = TorchvisionSource("MNIST", self.root).load()
+        digits = TorchvisionSource("MNIST", self.root, self.split).load()
         assert digits.labels is not None
         generator = torch.Generator().manual_seed(mix(self.seed))
         chosen = torch.randint(len(digits.samples), (self.count, 3), generator=generator)

@@ -34,11 +34,13 @@ class MinibatchStream:
     """Minibatches of indices, numbered from 0, each pass over the data in an order of its own.
 
     Minibatch j belongs to pass j // minibatches_per_pass; the order of a pass depends on the seed and the pass alone.
-    The samples that do not fill a last minibatch are left out of that pass (others in each).
+    The samples that do not fill a last minibatch are left out of that pass (others in each). With `rows` (size,), the
+    indices are these, of a larger set.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int) -> None:
+    def __init__(self, size: int, batch_size: int, seed: int, rows: Tensor | None = None) -> None:
         self.size = size
+        self.rows = rows
         self.batch_size = batch_size
         self.seed = seed
         self.minibatches_per_pass = size // batch_size
@@ -50,7 +52,8 @@ class MinibatchStream:
         data_pass, place = divmod(number, self.minibatches_per_pass)
         if data_pass != self._pass:
             generator = torch.Generator().manual_seed(mix(self.seed, data_pass))
-            self._order, self._pass = torch.randperm(self.size, generator=generator), data_pass
+            order = torch.randperm(self.size, generator=generator)
+            self._order, self._pass = order if self.rows is None else self.rows[order], data_pass
         return self._order[place * self.batch_size : (place + 1) * self.batch_size]
 
     def minibatches(self, first: int, count: int) -> Tensor:

@@ -93,7 +93,7 @@ def test_a_job_that_is_refused_takes_no_other_with_it(
     assert outcome.status == 1
     told = {row[0]: row[1:3] for row in rows(outcome.out)}
     assert told == {"dataset.batch_size=16": ["finished", "2"], "dataset.batch_size=100000": ["refused", "-"]}
-    assert "dataset.batch_size is 100000, but the data set has only 1797 images" in outcome.err
+    assert "dataset.batch_size is 100000, but the data set has only 1500 images to train on" in outcome.err
     assert "Traceback" not in outcome.err
     (folder,) = (path.parent for path in here.glob("multirun/*/*/*/config.yaml"))
     assert "dataset.batch_size=16," in folder.name

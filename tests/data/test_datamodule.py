@@ -1,5 +1,6 @@
 """The data module: images in the networks' shape, and what the trainer gets of them."""
 
+from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
@@ -164,7 +165,8 @@ class TestSetup:
         with pytest.raises(UserError) as caught:
             module(count=20, batch_size=21).setup()
         assert str(caught.value) == (
-            "dataset.batch_size is 21, but the data set has only 20 images; choose a batch size of at most 20."
+            "dataset.batch_size is 21, but the data set has only 20 images to train on;"
+            " choose a batch size of at most 20."
         )
         module(count=20, batch_size=20).setup()
         with pytest.raises(UserError, match="the data set has only 20 vectors"):
@@ -175,6 +177,49 @@ class TestSetup:
         expected = MinibatchStream(20, 6, 7)
         assert data.stream.minibatches_per_pass == 3
         assert torch.equal(data.stream.minibatches(0, 7), expected.minibatches(0, 7))
+
+
+class TestHeldOut:
+    @pytest.mark.parametrize(("held_out", "expected"), [(0, 0), (3, 3), (0.2, 4), (0.5, 10), (1, 1)])
+    def test_splits_the_source(self, held_out, expected):
+        data = module(held_out=held_out)
+        kept_out, trained = data.held_out, data.training
+        assert len(kept_out.samples) == len(kept_out.labels) == expected
+        assert sorted([*kept_out.labels.tolist(), *trained.labels.tolist()]) == list(range(100, 120))
+        for part in (kept_out, trained):
+            assert torch.equal(part.samples, noise(20, *SHAPE)[part.labels - 100])
+            assert part.classes == data.source.load().classes
+
+    def test_rounds_have_none_of_it(self):
+        data = module(held_out=7)
+        seen = torch.cat([following.labels.flatten() for following in islice(data.train_dataloader(), 9)])
+        assert set(seen.tolist()) == set(data.training.labels.tolist())
+        assert data.stream.minibatches_per_pass == 2
+
+    def test_real_images_have_none_of_it(self):
+        data = vector_module(held_out=10, labelled=False)
+        shown = {tuple(vector) for vector in data.real_images(6).tolist()}
+        assert shown < {tuple(vector) for vector in data.training.samples.tolist()}
+
+    def test_is_the_same_for_every_seed(self):
+        first, second = module(held_out=7), module(held_out=7)
+        second.seed = 8
+        assert torch.equal(first.held_out.labels, second.held_out.labels)
+        assert not torch.equal(first.stream.minibatch(0), second.stream.minibatch(0))
+
+    def test_a_source_of_its_own(self):
+        data = module(shape=(3, 4, 6), held_out=FakeSource(noise(5, 1, 9, 9)))
+        assert torch.equal(data.held_out.samples, conform(noise(5, 1, 9, 9), (3, 4, 6)))
+        assert torch.equal(data.held_out.labels, 100 + torch.arange(5))
+        assert torch.equal(data.training.samples, data.loaded)
+
+    def test_leaves_some_to_train_on(self):
+        with pytest.raises(
+            UserError, match=r"dataset\.held_out is 20, but the data set has only 20 images; leave some"
+        ):
+            module(held_out=20).setup()
+        with pytest.raises(UserError, match="has only 17 images to train on; choose a batch size of at most 17"):
+            module(batch_size=18, held_out=3).setup()
 
 
 class TestFitShape:

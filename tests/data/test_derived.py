@@ -42,6 +42,12 @@ class TestStackedMNIST:
             alike = (stacked[:, first] == stacked[:, second]).flatten(1).all(1).sum().item()
             assert abs(alike - 75) < 5 * 8.3
 
+    def test_its_splits_share_no_digit(self, tmp_path, digits):
+        trained, tested = (StackedMNIST(str(tmp_path), 300, split=split).load().samples for split in ("train", "test"))
+        images = {image.tobytes() for image in digits[0]}
+        assert {channel.numpy().tobytes() for channel in trained.flatten(0, 1)} <= images
+        assert not {channel.numpy().tobytes() for channel in tested.flatten(0, 1)} & images
+
     def test_classes_are_a_thousand(self, tmp_path, digits):
         classes = StackedMNIST(str(tmp_path), count=2).load().classes
         assert len(classes) == 1000
