@@ -6,8 +6,8 @@
     python -m gan_lightning dataset=grid loss=r3gan hydra.run.dir=outputs/grid
     python docs/pictures.py --plane outputs/grid
 
-The first writes docs/images/samples_LOSS.png, tensorboard_scalars.png and tensorboard_images.png; for the latter two it
-starts TensorBoard on the sweep and takes screenshots with a headless Chromium (on the PATH as chromium or
+The first writes docs/images/samples_LOSS.png, and tensorboard_PAGE.png of each of PAGES; for the latter it starts
+TensorBoard on the sweep and takes screenshots with a headless Chromium (on the PATH as chromium or
 google-chrome). The second writes grid_r3gan.png, the run's last picture of its points over the critic's values.
 """
 
@@ -31,8 +31,9 @@ from gan_lightning.run_folder import SAMPLES
 IMAGES = Path(__file__).parent / "images"
 # The page, the height of its screenshot in pixels, and what TensorBoard's address calls it.
 PAGES = {
-    "scalars": (1400, "#scalars&_smoothingWeight=0&tagFilter=loss%2F%7Cdiscriminator%2F%7Cgradient_norm"),
+    "custom_scalars": (1000, "#custom_scalars"),
     "images": (1100, "#images"),
+    "histograms": (900, "#histograms&tagFilter=weights%2Fdiscriminator"),
 }
 
 

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from gan_lightning.errors import UserError
 
-COMMANDS = ("train", "sample")
+COMMANDS = ("train", "sample", "evaluate")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from gan_lightning.config.suggest import did_you_mean
 
             raise UserError(
-                f"There is no command {command!r}; there are {' and '.join(COMMANDS)}."
+                f"There is no command {command!r}; there are {', '.join(COMMANDS)}."
                 f"{did_you_mean(command, COMMANDS)} An override is written KEY=VALUE."
             )
         run: Callable[[list[str]], int] = import_module(f"gan_lightning.commands.{command}").main

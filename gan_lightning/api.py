@@ -17,7 +17,7 @@ from gan_lightning.config.compose import Sources, compose, without_hydra
 from gan_lightning.errors import UserError
 from gan_lightning.latents import Normal, Prior
 from gan_lightning.networks.generator import Generator
-from gan_lightning.run_folder import LAST
+from gan_lightning.run_folder import BEST, LAST
 from gan_lightning.training.checkpoint import read_checkpoint, read_generator
 from gan_lightning.training.samples import class_of_each, decode, draw_latents
 
@@ -42,10 +42,13 @@ def train(*overrides: str) -> Run:
 class Sampler:
     """A trained generator with what it takes to sample from it; nothing of the training or the data is needed."""
 
-    def __init__(self, network: Generator, latents: Prior | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, network: Generator, latents: Prior | None = None, device: str = "cpu", iteration: int | None = None
+    ) -> None:
         self.network = network.to(device).eval()
         self.latents = latents or Normal()
         self.device = device
+        self.iteration = iteration  # that the weights are of
 
     def sample(self, n: int, seed: int = 0, label: int | None = None) -> Tensor:
         """Images (n, C, H, W) in [-1, 1], or vectors (n, d), on the CPU; the same arguments give the same samples.
@@ -84,20 +87,22 @@ class Sampler:
         return draw_latents(self.latents, self.network.latent_dim, n, seed)
 
 
-def load_generator(run: str | Path, weights: Literal["ema", "raw"] = "ema", device: str = "cpu") -> Sampler:
-    """The generator of a run's folder, or of a generator.safetensors file (which has the average only).
+def load_generator(run: str | Path, weights: Literal["ema", "raw", "best"] = "ema", device: str = "cpu") -> Sampler:
+    """The generator of a run's folder, or of a generator.safetensors file (which has the last average only).
 
-    Raises UserError if there is none, or if it is damaged.
+    `weights` are the last average, the last raw ones, or the average of checkpoints/best.ckpt. Raises UserError if
+    there is none, or if it is damaged.
     """
     file = find_generator(str(run))
-    config, tensors = read_generator(file)
-    if weights == "raw":
-        state = read_checkpoint(file.parent / LAST)["state_dict"]
-        prefix = "generator."
+    config, tensors, iteration = read_generator(file)
+    if weights != "ema":
+        checkpoint = read_checkpoint(file.parent / (LAST if weights == "raw" else BEST))
+        prefix = "generator." if weights == "raw" else "ema_generator."
+        state, iteration = checkpoint["state_dict"], checkpoint["global_step"]
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     parts = OmegaConf.create(config)
     network: Generator = build(parts, "generator")
     network.load_state_dict(tensors)
     if device != "cpu" and not getattr(torch, torch.device(device).type).is_available():
         raise UserError(f"device is {device}, which this machine doesn't have; use device=cpu.")
-    return Sampler(network, build(parts, "latents"), device)
+    return Sampler(network, build(parts, "latents"), device, iteration)

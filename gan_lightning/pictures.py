@@ -42,10 +42,15 @@ def grid(images: Tensor, columns: int | None = None) -> Tensor:
     return canvas
 
 
+def as_image(pixels: Tensor) -> Image.Image:
+    """uint8 pixels (C, H, W) with 1 or 3 channels as Pillow's grey or colour image."""
+    array = pixels.numpy()
+    return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
+
+
 def save_png(pixels: Tensor, path: Path) -> None:
     """Writes uint8 pixels (C, H, W) with 1 or 3 channels as a PNG; the same pixels give the same bytes."""
-    array = pixels.numpy()
-    Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0)).save(path, format="PNG")
+    as_image(pixels).save(path, format="PNG")
 
 
 def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:

@@ -1,5 +1,6 @@
 """What every test gets: no network, and few threads, so that the suite can run in parallel processes."""
 
+import os
 import socket
 
 import pytest
@@ -13,6 +14,12 @@ torch.set_num_threads(1)
 def tiny() -> tuple[str, ...]:
     """Overrides that make an iteration take milliseconds."""
     return (*small(), "dataset.batch_size=16", "trainer.accelerator=cpu")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is kept for later, trained classifiers and decoded images, is kept in a folder of the tests' own."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(autouse=True)

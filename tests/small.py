@@ -9,6 +9,7 @@ import yaml
 from gan_lightning.config.compose import CONF
 
 SIZES = {"hidden_dim": 8, "blocks": 1, "width": 4, "expansion": 1, "group_width": 2, "embedding_dim": 3}
+UNWATCHED = ("evaluation.every=null", "dashboard.every=null")
 CODES = 12  # numbers in the latents of loss=infogan
 
 
@@ -44,6 +45,6 @@ def sizes(network: str) -> tuple[str, ...]:
 
 
 def small(*overrides: str, latent_dim: int = 4) -> list[str]:
-    """Those that make the networks small, and then `overrides` themselves."""
+    """Those that make networks small and leave out what takes longer than so short a run, and then `overrides`."""
     latent_dim += CODES if "loss=infogan" in overrides else 0
-    return [*sizes(network_of(overrides)), f"network.latent_dim={latent_dim}", *overrides]
+    return [*sizes(network_of(overrides)), f"network.latent_dim={latent_dim}", *UNWATCHED, *overrides]

@@ -6,9 +6,10 @@ import re
 import shlex
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -26,12 +27,15 @@ from gan_lightning.run_folder import CONFIG, LAST, METRICS, RESULTS, SAMPLES, SA
 from gan_lightning.scheduled import Clock
 from gan_lightning.training.advice import advise, refuse_data
 from gan_lightning.training.checkpoint import read_checkpoint
+from gan_lightning.training.evaluation import Evaluation
 from gan_lightning.training.gan import END, GAN
+from gan_lightning.training.health import HealthCheck
 from gan_lightning.training.interrupt import Interrupt
-from gan_lightning.training.loggers import Events, MetricsTable
+from gan_lightning.training.loggers import Events, MetricsTable, close, open_trackers
 from gan_lightning.training.monitor import Monitor
 from gan_lightning.training.progress import IterationBar
 from gan_lightning.training.samples import POINTS
+from gan_lightning.training.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -39,19 +43,23 @@ log = logging.getLogger(__name__)
 COMPARED = ("loss/discriminator", "loss/generator", "discriminator/real", "discriminator/fake", "progress/seconds")
 PROTOCOL = (
     "Losses, discriminator outputs and regularizers are means over the iterations since the previous log point,"
-    " averaged over ranks; gradient norms are of the last update. Nothing here measures the quality of samples."
+    " averaged over ranks; gradient norms are of the last update. Evaluations have protocols of their own."
 )
 
 
 @dataclass(frozen=True)
 class Run:
-    """What became of a run. `status` is finished, SIGINT or SIGTERM; `metrics` are the last that were logged."""
+    """What became of a run. `status` is finished, SIGINT, SIGTERM or alarm; `metrics` are the last that were logged.
+
+    `verdicts` are those of the health check, in their order.
+    """
 
     folder: Path
     status: str
     iteration: int
     seconds: float
     metrics: dict[str, float]
+    verdicts: tuple[Verdict, ...] = ()
 
 
 def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
@@ -80,14 +88,20 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
             return Run(folder, "finished", resumed_at, 0.0, {})
         monitor, interrupt = Monitor(data.stream.minibatches_per_pass, data.batch_size), Interrupt()
         loggers = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
-        trainer = build_trainer(config, [*callbacks(config, folder, data, monitor), interrupt], loggers, limit)
+        health: HealthCheck = build(config, "health")(data=data, seed=config.seed)
+        evaluation = open_evaluation(config, data)
+        watching = [health, *callbacks(config, folder, data, monitor, evaluation), interrupt]
+        trainer = build_trainer(config, watching, loggers, limit)
         data.require_even(trainer.world_size)
+        trackers = open_trackers(build(config, "logger"), folder)
+        trainer.loggers = [*trainer.loggers, *trackers]
     except UserError:
         discard(folder)
         raise
     if trainer.is_global_zero:
-        describe(config, folder, overrides, trainer, new=resumed_at is None)
-    record = Recorder(folder, trainer, monitor, config.seed)
+        columns = [*COMPARED, *(f"evaluation/{name}" for name in evaluation.better)]
+        describe(config, folder, overrides, trainer, columns, new=resumed_at is None)
+    record = Recorder(folder, trainer, monitor, health, evaluation, config.seed)
     record("running")
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
@@ -98,23 +112,40 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
         raise
     finally:
         torch.set_num_threads(threads)
+        for tracker in trackers:
+            close(tracker)
     complete = 0 < limit <= trainer.global_step
-    status = interrupt.received.name if interrupt.received and not complete else "finished"
+    early = "alarm" if health.stopped else "no_progress" if evaluation.stopped else "finished"
+    stopped = interrupt.received.name if interrupt.received else early
+    status = "finished" if complete else stopped
     record(status)
-    run = Run(folder, status, trainer.global_step, monitor.seconds, monitor.latest)
+    run = Run(folder, status, trainer.global_step, monitor.seconds, monitor.latest, tuple(health.verdicts))
     if trainer.is_global_zero:
         summarise(run)
     return run
 
 
-def callbacks(config: DictConfig, folder: Path, data: GANDataModule, monitor: Monitor) -> list[Callback]:
+def open_evaluation(config: DictConfig, data: GANDataModule) -> Evaluation:
+    """What evaluates the run. Raises UserError where its parts can't be had, or name what there isn't."""
+    try:
+        evaluation: Evaluation = build(config, "evaluation")(data=data)
+    except ValueError as error:
+        raise UserError(f"evaluation.{str(error).rstrip('.')}.") from error
+    return evaluation
+
+
+def callbacks(
+    config: DictConfig, folder: Path, data: GANDataModule, monitor: Monitor, evaluation: Evaluation
+) -> list[Callback]:
     """What watches a run and writes it down; Lightning itself puts the checkpoint last."""
     samples, checkpoint = build(config, "samples"), build(config, "checkpoint")
     shown = config.samples.count if len(data.image_shape) == 3 else POINTS
     watching: list[Callback] = [
         monitor,
         samples(folder=folder, real=data.real_images(shown), seed=config.seed),
-        checkpoint(folder=folder, config=plain(config)),
+        build(config, "dashboard")(data=data, seed=config.seed, features=evaluation.features),
+        evaluation,
+        checkpoint(folder=folder, config=plain(config), is_best=evaluation.is_best),
     ]
     return [*watching, IterationBar(monitor)] if config.trainer.enable_progress_bar else watching
 
@@ -168,7 +199,9 @@ def iterations(config: DictConfig, data: GANDataModule) -> int:
     return in_epochs if steps == -1 else min(int(steps), in_epochs)
 
 
-def describe(config: DictConfig, folder: Path, overrides: Sequence[str], trainer: Trainer, new: bool) -> None:
+def describe(
+    config: DictConfig, folder: Path, overrides: Sequence[str], trainer: Trainer, columns: Sequence[str], new: bool
+) -> None:
     """Writes down what is about to run: config.yaml, and in TensorBoard the config as text and the hyper-parameters."""
     resolved = plain(config)
     text = OmegaConf.to_yaml(OmegaConf.create(resolved))
@@ -176,12 +209,16 @@ def describe(config: DictConfig, folder: Path, overrides: Sequence[str], trainer
     (folder / SAVED).parent.mkdir(exist_ok=True)
     OmegaConf.save(config, folder / SAVED)  # interpolations kept, so that a resumed run's overrides reach every use
     log.info("run in %s: %s", folder, " ".join(overrides) or "defaults")
+    values = hyperparameters(resolved, overrides)
+    for tracker in trainer.loggers:
+        if not isinstance(tracker, Events | MetricsTable):
+            tracker.log_hyperparams(values)
     if not new:
         return
     for logger in trainer.loggers:
         if isinstance(logger, Events):
             logger.experiment.add_text("config", f"```yaml\n{text}\n```")
-            summaries = hparams(hyperparameters(resolved, overrides), dict.fromkeys(COMPARED, 0.0))
+            summaries = hparams(values, dict.fromkeys(columns, 0.0))
             for summary in summaries:
                 logger.experiment._get_file_writer().add_summary(summary)
 
@@ -189,8 +226,17 @@ def describe(config: DictConfig, folder: Path, overrides: Sequence[str], trainer
 class Recorder:
     """Writes results.json: how far the run is, its last metrics and where they come from."""
 
-    def __init__(self, folder: Path, trainer: Trainer, monitor: Monitor, seed: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        trainer: Trainer,
+        monitor: Monitor,
+        health: HealthCheck,
+        evaluation: Evaluation,
+        seed: int,
+    ) -> None:
         self.folder, self.trainer, self.monitor = folder, trainer, monitor
+        self.health, self.evaluation = health, evaluation
         self.fixed = {"seed": seed, "protocol": PROTOCOL, **provenance(trainer)}
 
     def __call__(self, status: str) -> None:
@@ -200,13 +246,32 @@ class Recorder:
             "status": status,
             "iteration": self.trainer.global_step,
             "seconds": round(self.monitor.seconds, 3),
-            # JSON has no NaN and no infinity.
-            "metrics": {name: value if isfinite(value) else None for name, value in self.monitor.latest.items()},
+            "metrics": finite(self.monitor.latest),
+            "health": {
+                "verdicts": [asdict(verdict) for verdict in self.health.verdicts],
+                "numbers": finite(self.health.latest),
+            },
+            "evaluation": self.evaluation.records,
+            "evaluations": read_results(self.folder).get("evaluations", []),  # of the command `evaluate`
         }
         written = json.dumps(state | self.fixed, indent=2) + "\n"
         temporary = self.folder / f"{RESULTS}.tmp"
         temporary.write_text(written)
         temporary.replace(self.folder / RESULTS)
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """What is in a run's results.json; nothing where there is none, or none that can be read."""
+    try:
+        content = json.loads((folder / RESULTS).read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def finite(numbers: dict[str, float]) -> dict[str, float | None]:
+    """The numbers for JSON, which has no NaN and no infinity: None in their place."""
+    return {name: value if isfinite(value) else None for name, value in numbers.items()}
 
 
 def discard(folder: Path) -> None:
@@ -229,7 +294,10 @@ def typed(key: str, path: Path) -> str:
 
 def summarise(run: Run) -> None:
     """Tells a person what there is now."""
+    alarms = [f"{verdict.kind[0].lower()}{verdict.kind[1:]}" for verdict in run.verdicts]
     ends = {"finished": "Finished", "SIGINT": "Stopped by Ctrl-C", "SIGTERM": "Stopped by SIGTERM"}
+    ends["no_progress"] = "Stopped for want of progress, as evaluation.patience asks,"
+    ends |= {"alarm": f"Stopped by a health alarm: {alarms[-1]}"} if alarms else {}
     losses = [f"{name.partition('/')[2]} {run.metrics[name]:.4f}" for name in COMPARED[:2] if name in run.metrics]
     folder = run.folder.absolute()
     if folder.is_relative_to(Path.cwd()):
@@ -239,6 +307,7 @@ def summarise(run: Run) -> None:
     rows = {
         "run folder": str(folder),
         "losses": ", ".join(losses),
+        "health": "; ".join(f"{verdict.kind} at iteration {verdict.iteration}" for verdict in run.verdicts),
         "samples": str(pictures[-1]) if pictures else "",
         "TensorBoard": f"tensorboard --logdir {shlex.quote(logdir)}",
         "more samples": f"python -m gan_lightning sample {typed('run', folder)} n=64 seed=0 out=grid.png",
@@ -248,4 +317,5 @@ def summarise(run: Run) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{ends[run.status]} at iteration {run.iteration}, after {run.seconds:.0f} s of training.")
     for name, value in rows.items():
-        console.print(f"  {name:<13} {value}", markup=False)
+        if value:
+            console.print(f"  {name:<13} {value}", markup=False)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from gan_lightning.commands.folders import find_generator
-from gan_lightning.config.compose import CONF, Sources, compose, plain, without_hydra
+from gan_lightning.config.compose import CONF, Sources, compose, plain, with_paths, without_hydra
 from gan_lightning.errors import UserError
 from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
 
@@ -26,7 +26,7 @@ class Sampling:
     label: NonNegativeInt | None
     interpolate: list[int] | None
     steps: PositiveInt
-    weights: Literal["ema", "raw"]
+    weights: Literal["ema", "raw", "best"]
     device: Literal["cpu", "cuda", "mps"]
 
 
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print((CONF / "sample.yaml").read_text(), end="")
         return 0
-    config = compose(Sources("sample"), arguments, f"{__name__}.{Sampling.__name__}")
+    config = compose(Sources("sample"), with_paths(arguments, "run", "out"), f"{__name__}.{Sampling.__name__}")
     print(draw(Sampling(**plain(without_hydra(config)))))
     return 0
 

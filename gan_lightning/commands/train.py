@@ -40,7 +40,10 @@ from gan_lightning.types import PositiveInt, Seed
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
-RESUMABLE = ("advice", "threads", "trainer", "checkpoint", "samples", "dataset.root", "dataset.memory_gib", "hydra")
+RESUMABLE = (
+    *("advice", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
+    *("dataset.root", "dataset.memory_gib", "hydra"),
+)
 
 # The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.
 RESUMED_HYDRA = (
@@ -69,6 +72,12 @@ class Experiment:
     ema: dict[str, Any]
     checkpoint: dict[str, Any]
     samples: dict[str, Any]
+    metric: dict[str, Any]
+    extractor: dict[str, Any]
+    evaluation: dict[str, Any]
+    health: dict[str, Any]
+    dashboard: dict[str, Any]
+    logger: dict[str, Any]
     model: dict[str, Any]
     data: dict[str, Any]
 

@@ -32,8 +32,8 @@ REFUSED = {
     "trainer.gradient_clip_val": "Lightning can't clip gradients when two optimizers take turns",
     "trainer.accumulate_grad_batches": "Lightning can't accumulate gradients when two optimizers take turns;"
     " use a larger dataset.batch_size",
-    "trainer.logger": "a run always logs to TensorBoard and metrics.csv in its folder",
-    "trainer.callbacks": "a run's callbacks are the configuration's checkpoint, samples and progress bar",
+    "trainer.logger": "a run always logs to TensorBoard and metrics.csv in its folder; logger=wandb adds to them",
+    "trainer.callbacks": "a run's callbacks are samples, dashboard, health, evaluation and checkpoint",
     "trainer.enable_model_summary": "the networks are in config.yaml",
     "trainer.fast_dev_run": "a run that leaves no folder isn't one; use trainer.max_steps=1",
 }
@@ -188,6 +188,16 @@ def override_value(path: Path | str) -> str:
     """A path, or other text, as a value that Hydra's override grammar reads as it is."""
     escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def with_paths(arguments: Sequence[str], *keys: str) -> list[str]:
+    """Arguments KEY=PATH with the paths quoted, so that names such as loss=vanilla,seed=1 are read as they stand."""
+    quoted = []
+    for text in arguments:
+        key, _, value = text.partition("=")
+        is_plain = key not in keys or not value or value[0] in "\"'" or value in ("null", "???")
+        quoted.append(text if is_plain else f"{key}={override_value(value)}")
+    return quoted
 
 
 def first_line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
@@ -14,7 +15,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.seeds import mix
 from gan_lightning.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-SPLIT = 0x4E1D  # keeps the choice of held-out samples apart from every other use of a seed
+SPLIT, PART = 0x4E1D, 0x4EF1  # keep what samples are chosen here apart from every other use of a seed
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
 
 
@@ -56,6 +57,7 @@ class GANDataModule(LightningDataModule):
         self.images: Tensor | None = None
         self.labels: Tensor | None = None
         self.class_names: tuple[str, ...] = ()
+        self.other_set: SampleSet | None = None  # held out, where it has a source of its own
         self.training_rows: Tensor | None = None  # None: all
         self.held_out_rows = torch.empty(0, dtype=torch.int64)
 
@@ -95,27 +97,41 @@ class GANDataModule(LightningDataModule):
     @property
     def training(self) -> SampleSet:
         """What is trained on, in the networks' shape, on the CPU."""
-        self.setup()
-        return self._subset(self.training_rows)
+        return self.part("train")
 
     @property
     def held_out(self) -> SampleSet:
-        """What is not trained on, in the networks' shape, on the CPU; an empty set if nothing is held out.
+        """What is not trained on, in the networks' shape, on the CPU; an empty set if nothing is held out."""
+        return self.part("held_out")
 
-        Raises UserError where loading it does, or where it doesn't fit the training samples.
+    def part(self, split: Literal["train", "held_out"], count: int | None = None) -> SampleSet:
+        """At most `count` samples of what is trained on, or of what isn't, the same ones always; all without a count.
+
+        In the networks' shape, on the CPU. Raises UserError where loading held-out ones does, or where these don't fit
+        the training samples.
         """
         self.setup()
-        if isinstance(self.held_out_from, int | float):
-            return self._subset(self.held_out_rows)
-        sample_set = self.held_out_from.load()
-        require_classes(sample_set, self.classes)
-        return replace(sample_set, samples=fit_shape(sample_set.samples, self.image_shape))
-
-    def _subset(self, rows: Tensor | None) -> SampleSet:
-        samples, labels = self.loaded.cpu(), None if self.labels is None else self.labels.cpu()
-        if rows is not None:
-            samples, labels = samples[rows], None if labels is None else labels[rows]
-        return SampleSet(samples, labels, self.class_names)
+        whole = SampleSet(self.loaded, self.labels, self.class_names)
+        rows = self.training_rows
+        if split == "held_out":
+            rows = self.held_out_rows
+            if not isinstance(self.held_out_from, int | float):
+                if self.other_set is None:
+                    loaded = self.held_out_from.load()
+                    require_classes(loaded, self.classes)
+                    self.other_set = replace(loaded, samples=fit_shape(loaded.samples, self.image_shape))
+                whole, rows = self.other_set, None
+        total = len(whole.samples if rows is None else rows)
+        if count is not None and count < total:
+            chosen = torch.randperm(total, generator=torch.Generator().manual_seed(mix(PART)))[:count].sort().values
+            rows = chosen if rows is None else rows[chosen]
+        if rows is None:
+            return replace(
+                whole, samples=whole.samples.cpu(), labels=None if whole.labels is None else whole.labels.cpu()
+            )
+        at = rows.to(whole.samples.device)
+        labels = None if whole.labels is None else whole.labels[rows.to(whole.labels.device)].cpu()
+        return replace(whole, samples=whole.samples[at].cpu(), labels=labels)
 
     @property
     def loaded(self) -> Tensor:

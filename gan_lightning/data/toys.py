@@ -3,7 +3,7 @@
 The papers' codes differ in geometry; the numbers of each are in conf/dataset/. gan_toy.py, the toy code of WGAN-GP
 (igul222/improved_wgan_training), divides its points by about their standard deviation: here `radius`, `spacing` and
 `std` are what is left after that. It also draws most points anew for each minibatch, where here, as in PacGAN's code,
-100,000 are drawn before training and passed over again and again.
+100,000 are drawn before training and passed over again and again (conf/dataset/ holds a tenth of them out).
 """
 
 from dataclasses import dataclass

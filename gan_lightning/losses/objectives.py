@@ -7,12 +7,15 @@ An objective is a frozen dataclass whose fields are its hyper-parameters. It own
     score(logits)                           -> Tensor    what the paper calls D(x): a probability, the critic's value,
                                                          or an energy
     diagnostics(real_logits, fake_logits)   -> Terms     what else is worth logging
+    boundary()                              -> float     the logit between what is judged real and what fake, or None
+                                                         where only differences of logits have a meaning
 
 Logits have shape (N,) or (N, 1) and any real value; with every objective, higher means more real. `Terms` maps a
 term's name to a scalar; whoever trains adds them up and logs them apart. `uses_real` says whether the generator's loss
 looks at `real_logits`; when it does not, None is given and the discriminator's pass over the real images is spared.
 `needs_energy` asks for a discriminator whose logits are minus an energy, such as an auto-encoder's reconstruction
-error; `needs_lipschitz` says that the critic's loss has no lower bound unless something keeps the critic Lipschitz.
+error; `needs_lipschitz` says that the critic's loss has no lower bound unless something keeps the critic Lipschitz;
+`is_probability` says that the score is the logit's sigmoid, which saturates.
 """
 
 from collections.abc import Callable
@@ -34,6 +37,7 @@ class Objective(Protocol):
     uses_real: ClassVar[bool]
     needs_energy: ClassVar[bool]
     needs_lipschitz: ClassVar[bool]
+    is_probability: ClassVar[bool]
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms: ...
 
@@ -42,6 +46,8 @@ class Objective(Protocol):
     def score(self, logits: Tensor) -> Tensor: ...
 
     def diagnostics(self, real_logits: Tensor, fake_logits: Tensor) -> Terms: ...
+
+    def boundary(self) -> float | None: ...
 
 
 @runtime_checkable
@@ -61,6 +67,7 @@ class Critical:
     uses_real: ClassVar[bool] = False
     needs_energy: ClassVar[bool] = False
     needs_lipschitz: ClassVar[bool] = False
+    is_probability: ClassVar[bool] = False
 
     def score(self, logits: Tensor) -> Tensor:
         """The critic's value."""
@@ -68,6 +75,9 @@ class Critical:
 
     def diagnostics(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
         return {}
+
+    def boundary(self) -> float | None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Vanilla(Critical):
 
     saturating: bool = False
     label_smoothing: Fraction = 0.0
+    is_probability: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -101,6 +112,10 @@ class Vanilla(Critical):
     def score(self, logits: Tensor) -> Tensor:
         """D(x) in [0, 1]: the probability that x is real."""
         return torch.sigmoid(logits)
+
+    def boundary(self) -> float:
+        """Log-odds of even chances."""
+        return 0.0
 
 
 @dataclass(frozen=True)
@@ -121,6 +136,10 @@ class LeastSquares(Critical):
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
         return {"adversarial": (fake_logits - self.c).square().mean() / 2}
 
+    def boundary(self) -> float:
+        """As far from the label of real samples as from that of fakes."""
+        return (self.a + self.b) / 2
+
 
 @dataclass(frozen=True)
 class Hinge(Critical):
@@ -135,6 +154,10 @@ class Hinge(Critical):
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
         return {"adversarial": -fake_logits.mean()}
+
+    def boundary(self) -> float:
+        """Halfway between the margins."""
+        return 0.0
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Metrics: pure functions of samples. They import torch alone."""
+"""Metrics: pure functions of samples and their features, and the networks that features come from."""

@@ -6,8 +6,15 @@ own samples in the plane, 1 - exp(-4.5) = 98.9 % do. Source: Lin et al. 2018, ar
 Srivastava et al. 2017, arXiv:1705.07761.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
+
+from gan_lightning.metrics.matrices import as_matrix
+from gan_lightning.metrics.observed import Better, Observed
 
 WITHIN = 3.0  # standard deviations
 
@@ -42,3 +49,28 @@ def reverse_kl(samples: Tensor, centres: Tensor) -> float:
     indices, _ = nearest_modes(samples, centres)
     shares = torch.bincount(indices, minlength=len(centres)).double() / len(samples)
     return float(torch.special.xlogy(shares, shares * len(centres)).sum())
+
+
+@dataclass(frozen=True)
+class ModeCoverage:
+    """`modes_covered`, `high_quality_share` and `reverse_kl` of samples that should be a known mixture's."""
+
+    better: ClassVar[Mapping[str, Better]] = {
+        "modes_covered": "higher",
+        "high_quality_share": "higher",
+        "reverse_kl": "lower",
+    }
+    slow: ClassVar[bool] = False
+
+    def lacks(self, real: Observed, fake: Observed) -> str | None:
+        return "a known mixture of Gaussians" if real.mixture is None else None
+
+    def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
+        assert real.mixture is not None
+        samples = as_matrix(fake.samples, "generated samples")
+        centres, std = as_matrix(real.mixture.centres, "centres"), real.mixture.std
+        return {
+            "modes_covered": float(modes_covered(samples, centres, std)),
+            "high_quality_share": high_quality_share(samples, centres, std),
+            "reverse_kl": reverse_kl(samples, centres),
+        }

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from gan_lightning import __version__
 from gan_lightning.errors import UserError
-from gan_lightning.run_folder import GENERATOR, LAST
+from gan_lightning.run_folder import BEST, GENERATOR, LAST
 from gan_lightning.training.gan import GAN
 from gan_lightning.types import PositiveInt
 
@@ -25,7 +26,8 @@ FORMAT = "gan_lightning.generator/2"
 class RunCheckpoint(Checkpoint):
     """Writes checkpoints/last.ckpt and generator.safetensors every `every` iterations and at the end or a stop.
 
-    With `keep_every`, checkpoints/iteration=NNNNNNNN.ckpt stay beside it. A checkpoint holds both networks, the
+    With `keep_every`, checkpoints/iteration=NNNNNNNN.ckpt stay beside it; checkpoints/best.ckpt is that of the latest
+    iteration for which `is_best` was true. A checkpoint holds both networks, the
     average, both optimizers, the loops' counters and the resolved config, in plain containers: it loads with
     weights_only=True.
     """
@@ -36,11 +38,13 @@ class RunCheckpoint(Checkpoint):
         config: dict[str, Any],
         every: PositiveInt = 1000,
         keep_every: PositiveInt | None = None,
+        is_best: Callable[[int], bool] = lambda iteration: False,
     ) -> None:
         self.folder = folder
         self.config = config
         self.every = every
         self.keep_every = keep_every
+        self.is_best = is_best
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         checkpoint["config"] = self.config
@@ -51,12 +55,13 @@ class RunCheckpoint(Checkpoint):
         # Lightning runs checkpoint callbacks after all others, so a stop that one of them asked for is known here.
         # Saved after the last batch instead, a run could not be prolonged: Lightning would hold its epoch for finished.
         iteration = trainer.global_step
-        kept = self.keep_every is not None and iteration % self.keep_every == 0
+        kept = [f"iteration={iteration:08d}.ckpt"] if self.keep_every and iteration % self.keep_every == 0 else []
+        kept += [BEST.name] if self.is_best(iteration) else []
         if kept or iteration % self.every == 0 or iteration == trainer.max_steps or trainer.should_stop:
             self.save(trainer, pl_module, kept)
 
-    def save(self, trainer: Trainer, model: LightningModule, kept: bool) -> None:
-        """Saves now, on all ranks together."""
+    def save(self, trainer: Trainer, model: LightningModule, kept: Sequence[str]) -> None:
+        """Saves now, on all ranks together, under the names `kept` too."""
         assert isinstance(model, GAN)
         require_finite_weights(model, trainer.global_step)
         last = self.folder / LAST
@@ -64,8 +69,8 @@ class RunCheckpoint(Checkpoint):
         trainer.save_checkpoint(temporary)
         if not trainer.is_global_zero:
             return
-        if kept:
-            named = last.with_name(f"iteration={trainer.global_step:08d}.ckpt")
+        for name in kept:
+            named = last.with_name(name)
             named.unlink(missing_ok=True)
             try:
                 os.link(temporary, named)
@@ -103,8 +108,11 @@ def save_generator(generator: nn.Module, config: dict[str, Any], path: Path, ite
     os.replace(temporary, path)
 
 
-def read_generator(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    """The config of `generator` and `latents`, and the weights. Raises UserError for a file that is not one of ours."""
+def read_generator(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor], int]:
+    """The config of `generator` and `latents`, the weights, and their iteration.
+
+    Raises UserError for a file that is not one of ours.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -113,13 +121,15 @@ def read_generator(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]
         raise UserError(f"{path} can't be read as a generator: {error}.") from error
     if metadata.get("format") != FORMAT:
         raise UserError(f"{path} is not a generator of this program: its format is {metadata.get('format')!r}.")
-    return json.loads(metadata["config"]), tensors
+    return json.loads(metadata["config"]), tensors, int(metadata["iteration"])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content, on the CPU. Raises UserError if the file is absent, truncated or holds pickled code."""
     if not path.is_file():
-        raise UserError(f"There is no checkpoint {path}; the run may have stopped before its first one.")
+        stopped = "the run may have stopped before its first one"
+        reason = "no evaluation has ranked one" if path.name == BEST.name else stopped
+        raise UserError(f"There is no checkpoint {path}; {reason}.")
     try:
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises half a dozen types for a damaged file

@@ -1,14 +1,23 @@
-"""What a run logs to: TensorBoard's events and metrics.csv, both in its folder, both gone on with by a resumed run."""
+"""What a run logs to: TensorBoard's events and metrics.csv, which a resumed run goes on with, and trackers beside them.
+
+All lie in the run's folder. Of several processes, the first alone logs.
+"""
 
 import csv
+import logging
 import os
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning.loggers import Logger, TensorBoardLogger
+from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
+
+from gan_lightning.errors import UserError
+from gan_lightning.pictures import as_image
 
 
 class Events(TensorBoardLogger):
@@ -28,7 +37,7 @@ class Events(TensorBoardLogger):
 
 
 class MetricsTable(Logger):
-    """Appends a row a log point to `path`: the column `iteration`, then one a metric.
+    """Writes a row an iteration at which something is logged to `path`: the column `iteration`, then one a metric.
 
     Lightning's own CSVLogger deletes an existing file, so that a resumed run would lose its first part. Rows after
     `resumed_at` are dropped: the resumed run writes them again. A metric that first appears later adds a column.
@@ -38,6 +47,8 @@ class MetricsTable(Logger):
         super().__init__()
         self.path = path
         self.columns: list[str] = []
+        self.last: dict[str, Any] = {}  # the last row,
+        self.last_at = 0  # and where it begins in the file
         if resumed_at is not None:
             self.resume(resumed_at)
 
@@ -72,7 +83,18 @@ class MetricsTable(Logger):
                 with self.path.open(newline="") as file:
                     earlier = list(csv.DictReader(file))
             self.columns += missing
-            self._rewrite(earlier)
+            self._rewrite(earlier[:-1] if self.last else earlier)
+            self.last_at = self.path.stat().st_size
+            if self.last:
+                self._append(self.last)
+        if self.last.get("iteration") == step:
+            row = self.last | row
+            os.truncate(self.path, self.last_at)
+        self.last_at = self.path.stat().st_size
+        self._append(row)
+        self.last = row
+
+    def _append(self, row: dict[str, Any]) -> None:
         with self.path.open("a", newline="") as file:
             csv.DictWriter(file, self.columns).writerow(row)
 
@@ -83,3 +105,67 @@ class MetricsTable(Logger):
             writer.writeheader()
             writer.writerows(rows)
         os.replace(temporary, self.path)
+
+
+class MLflow(MLFlowLogger):
+    """Lightning's MLflow logger; without the `tracking_uri` of a server, it logs to an SQLite file in `save_dir`.
+
+    MLflow's other local store, of a file a metric, can't hold loss/generator beside loss/generator/adversarial.
+    """
+
+    def __init__(
+        self,
+        save_dir: str,
+        experiment_name: str = "gan_lightning",
+        run_name: str | None = None,
+        tracking_uri: str | None = None,
+        tags: dict[str, Any] | None = None,
+    ) -> None:
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it tells of each table that it makes
+        logging.getLogger("pytorch_lightning.loggers.mlflow").setLevel(logging.ERROR)  # and Lightning of the experiment
+        artifacts = None
+        if tracking_uri is None:
+            if not find_spec("sqlalchemy"):
+                raise ModuleNotFoundError("mlflow-skinny has no SQLAlchemy of its own, which SQLite files need")
+            folder = Path(save_dir).absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            tracking_uri, artifacts = f"sqlite:///{folder / 'mlflow.db'}", folder.as_uri()
+        super().__init__(experiment_name, run_name, tracking_uri, tags, artifact_location=artifacts)
+
+
+def open_trackers(factories: Mapping[str, Callable[..., Logger]], folder: Path) -> list[Logger]:
+    """Starts the loggers that the config's group `logger` asks for, each with a folder of its name in the run's.
+
+    Raises UserError for one whose package is missing, or that doesn't start as it is asked to.
+    """
+    trackers = []
+    for name, factory in factories.items():
+        try:
+            tracker = factory(save_dir=str(folder / name))
+            getattr(tracker, "experiment", None)  # asking for it is what starts it
+        except ModuleNotFoundError as error:
+            raise UserError(f"logger={name} needs the package {name}: pip install 'gan-lightning[{name}]'") from error
+        except Exception as error:  # of whichever kind its package has
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise UserError(f"logger.{name} can't start: {reason}.") from error
+        trackers.append(tracker)
+    return trackers
+
+
+@rank_zero_only
+def add_picture(logger: Logger, tag: str, picture: Tensor, step: int) -> None:
+    """Logs a picture (C, height, width), uint8, with 1 or 3 channels; tables of numbers have no place for any."""
+    match logger:
+        case TensorBoardLogger():
+            logger.experiment.add_image(tag, picture, step)
+        case WandbLogger():
+            logger.log_image(tag, [as_image(picture)], step)
+        case MLFlowLogger():
+            logger.experiment.log_image(logger.run_id, as_image(picture), key=tag, step=step)
+
+
+@rank_zero_only
+def close(logger: Logger) -> None:
+    """Ends a tracker's run, which W&B's logger would leave open for the process's next one."""
+    if isinstance(logger, WandbLogger):
+        logger.experiment.finish()

@@ -1,5 +1,7 @@
 """Grids of fixed latents over the course of training, as PNG files and in TensorBoard."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from gan_lightning.pictures import grid, save_png, scatter
 from gan_lightning.run_folder import SAMPLES
 from gan_lightning.seeds import mix
 from gan_lightning.training.gan import GAN
-from gan_lightning.training.loggers import Events
+from gan_lightning.training.loggers import add_picture
 from gan_lightning.types import PositiveInt
 
 POINTS = 1000  # that are drawn of vectors, real and generated
@@ -24,9 +26,10 @@ FIXED_LATENTS = 0x5A  # keeps the grids' latents apart from every other use of t
 class SampleGrids(Callback):
     """Draws the average generator's samples of the same `count` latents every `every` iterations and at both ends.
 
-    Writes samples/NNNNNNNN.png, named by iteration, and TensorBoard's `samples/generator`; `samples/real` shows as many
-    real images once. A conditional generator's grid has a row a class, with the same latents in each. Points of a line
-    or a plane are drawn over the critic's values there, together with the real ones.
+    Writes samples/NNNNNNNN.png, named by iteration, and gives the loggers those of them that are `is_shown` as
+    `samples/generator`; `samples/real` shows as many real images once. A conditional generator's grid has a row a
+    class, with the same latents in each. Points of a line or a plane are drawn over the critic's values there, together
+    with the real ones.
     """
 
     def __init__(
@@ -42,27 +45,27 @@ class SampleGrids(Callback):
         self.seed = seed
         self.every = every
         self.count = count
-        self.drawn: int | None = None
+        self.shown: int | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and trainer.global_step == 0:
             if self.real.ndim == 4:
-                self.add_picture(trainer, "samples/real", grid(self.real))
-            self.draw(trainer, pl_module)
+                add_pictures(trainer, "samples/real", grid(self.real))
+            self.draw(trainer, pl_module, shown=True)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         iteration = trainer.global_step
         if trainer.is_global_zero and iteration % self.every == 0:
-            self.draw(trainer, pl_module)
+            self.draw(trainer, pl_module, is_shown(iteration, self.every))
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero and trainer.global_step != self.drawn:
-            self.draw(trainer, pl_module)
+        if trainer.is_global_zero and trainer.global_step != self.shown:
+            self.draw(trainer, pl_module, shown=True)
 
-    def draw(self, trainer: Trainer, model: LightningModule) -> None:
-        """Draws the picture of this iteration."""
+    def draw(self, trainer: Trainer, model: LightningModule, shown: bool) -> None:
+        """Draws the picture of this iteration, as a file and, if `shown`, for the loggers."""
         assert isinstance(model, GAN)
         generator, seed = model.ema_generator, mix(self.seed, FIXED_LATENTS)
         if self.real.ndim == 2:
@@ -77,13 +80,25 @@ class SampleGrids(Callback):
             picture = grid(decode(generator, latents, model.device, labels), columns if rows else None)
         self.folder.mkdir(parents=True, exist_ok=True)
         save_png(picture, self.folder / f"{trainer.global_step:08d}.png")
-        self.add_picture(trainer, "samples/generator", picture)
-        self.drawn = trainer.global_step
+        if shown:
+            add_pictures(trainer, "samples/generator", picture)
+            self.shown = trainer.global_step
 
-    def add_picture(self, trainer: Trainer, tag: str, picture: Tensor) -> None:
-        for logger in trainer.loggers:
-            if isinstance(logger, Events):
-                logger.experiment.add_image(tag, picture, trainer.global_step)
+
+def is_shown(iteration: int, every: int, per_doubling: int = 8) -> bool:
+    """Whether loggers get what may be drawn every `every` iterations, so that a long run's logs stay small.
+
+    The first 2 * per_doubling times; from then on, the interval doubles whenever the iteration has: per_doubling times
+    from each power of two to the next. A run that is resumed is shown at the same iterations as one that isn't.
+    """
+    doublings = max(0, (iteration // (every * per_doubling)).bit_length() - 1)
+    return iteration % (every << doublings) == 0
+
+
+def add_pictures(trainer: Trainer, tag: str, picture: Tensor) -> None:
+    """Gives every logger that takes any a picture (C, height, width), uint8, of this iteration."""
+    for logger in trainer.loggers:
+        add_picture(logger, tag, picture, trainer.global_step)
 
 
 def class_of_each(generator: Generator, count: int) -> Tensor | None:
@@ -96,11 +111,19 @@ def values(model: GAN, points: Tensor) -> Tensor | None:
     """The critic's values (N,) at points (N, d), on the CPU; None where it judges packs or needs labels."""
     if model.discriminator.packing > 1 or model.discriminator.label_input != "none":
         return None
-    mode = model.discriminator.training
-    model.discriminator.eval()
-    logits = model.critic(points.to(model.device), None)
-    model.discriminator.train(mode)
-    return logits.float().cpu()
+    with evaluating(model.discriminator):
+        return model.critic(points.to(model.device), None).float().cpu()
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The evaluation mode, for as long as the context lasts."""
+    mode = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(mode)
 
 
 def draw_latents(prior: Prior, latent_dim: int, count: int, seed: int) -> Tensor:

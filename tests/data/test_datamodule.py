@@ -213,6 +213,18 @@ class TestHeldOut:
         assert torch.equal(data.held_out.labels, 100 + torch.arange(5))
         assert torch.equal(data.training.samples, data.loaded)
 
+    @pytest.mark.parametrize("split", ["train", "held_out"])
+    @pytest.mark.parametrize("own_source", [False, True])
+    def test_a_part_is_the_same_always(self, split, own_source):
+        data = module(held_out=FakeSource(noise(9, *SHAPE)) if own_source else 9)
+        whole, part = data.part(split), data.part(split, 4)
+        assert len(part.samples) == len(part.labels) == 4
+        assert torch.equal(part.labels, data.part(split, 4).labels)
+        places = [whole.labels.tolist().index(label) for label in part.labels.tolist()]
+        assert torch.equal(part.samples, whole.samples[places])
+        assert len(data.part(split, 50).samples) == len(whole.samples)
+        assert len(data.part(split, 0).samples) == 0
+
     def test_leaves_some_to_train_on(self):
         with pytest.raises(
             UserError, match=r"dataset\.held_out is 20, but the data set has only 20 images; leave some"

@@ -229,7 +229,15 @@ class TestEvery:
     def test_needs(self, case):
         assert case.objective.needs_lipschitz is isinstance(case.objective, Wasserstein)
         assert case.objective.needs_energy is isinstance(case.objective, EnergyBased | BEGAN)
+        assert case.objective.is_probability is isinstance(case.objective, Vanilla)
         assert isinstance(case.objective, Stateful) is isinstance(case.objective, BEGAN)
+
+    def test_boundary(self, case):
+        boundary = case.objective.boundary()
+        if isinstance(case.objective, LeastSquares):
+            assert boundary == (case.objective.a + case.objective.b) / 2
+        else:
+            assert boundary == (0.0 if isinstance(case.objective, Vanilla | Hinge) else None)
 
     def test_score(self, case):
         logits = torch.tensor([[2.0], [-1.0], [0.5]], dtype=torch.float64)
@@ -478,3 +486,8 @@ class TestBEGAN:
     def test_ranges(self, arguments, message):
         with pytest.raises(ValueError, match=message):
             BEGAN(**arguments)
+
+
+@pytest.mark.parametrize(("labels", "expected"), [({}, 0.5), ({"a": -1.0, "b": 1.0, "c": 0.0}, 0.0), ({"a": 3.0}, 2.0)])
+def test_boundary_of_least_squares_is_between_its_labels(labels, expected):
+    assert LeastSquares(**labels).boundary() == expected

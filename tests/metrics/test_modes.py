@@ -5,7 +5,15 @@ import math
 import pytest
 import torch
 
-from gan_lightning.metrics.modes import high_quality_share, is_high_quality, modes_covered, nearest_modes, reverse_kl
+from gan_lightning.metrics.modes import (
+    ModeCoverage,
+    high_quality_share,
+    is_high_quality,
+    modes_covered,
+    nearest_modes,
+    reverse_kl,
+)
+from gan_lightning.metrics.observed import Mixture, Observed
 
 CENTRES = torch.tensor([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]])
 # Two good ones at the first centre, one just inside and one just outside of 3 sigma at the second, one far from all
@@ -48,3 +56,15 @@ def test_the_mixtures_own_samples():
     assert high_quality_share(samples, CENTRES, STD) == pytest.approx(1 - math.exp(-4.5), abs=0.003)
     assert modes_covered(samples, CENTRES, STD) == 4
     assert reverse_kl(samples, CENTRES) == pytest.approx(0)
+
+
+def test_of_a_mixture_that_is_known():
+    features = torch.zeros(5, 1)
+    real, fake = Observed(SAMPLES, features, mixture=Mixture(CENTRES, STD)), Observed(SAMPLES, features)
+    assert ModeCoverage().lacks(real, fake) is None
+    assert ModeCoverage().lacks(fake, real) == "a known mixture of Gaussians"
+    assert ModeCoverage().measure(real, fake) == {
+        "modes_covered": 2.0,
+        "high_quality_share": pytest.approx(0.6),
+        "reverse_kl": pytest.approx(reverse_kl(SAMPLES, CENTRES)),
+    }

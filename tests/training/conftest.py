@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from gan_lightning import Run, train
 from gan_lightning.commands import experiment
 
-# Minibatches of 16 digits, of which a pass has 112.
+# Minibatches of 16 digits, of which a pass has 93.
 TINY = (
     "dataset.batch_size=16",
     "samples.count=4",

@@ -61,7 +61,7 @@ def test_checkpoint_is_plain_data(tiny):
 def test_generator_file_rebuilds_the_average_bit_for_bit(tiny, same):
     trained = tiny("run", "trainer.max_steps=4", "ema.decay=0.5")
 
-    config, tensors = read_generator(trained.path / "generator.safetensors")
+    config, tensors, _ = read_generator(trained.path / "generator.safetensors")
     assert config.keys() == {"generator", "latents"}
     network = build(OmegaConf.create(config), "generator")
     assert build(OmegaConf.create(config), "latents") == Normal()
@@ -95,7 +95,7 @@ def test_generator_file_has_the_prior_of_its_latents(tiny, overrides, prior):
 
 def test_generator_file_is_of_the_checkpoint_beside_it(tiny, same):
     trained = tiny("run", "trainer.max_steps=7", "checkpoint.every=5", "checkpoint.keep_every=5")
-    _, tensors = read_generator(trained.path / "generator.safetensors")
+    _, tensors, _ = read_generator(trained.path / "generator.safetensors")
     same(tensors, trained.weights("ema_generator"))
 
     kept = trained.checkpoint("iteration=00000005")["state_dict"]
@@ -298,7 +298,7 @@ def test_diverged_run_fails_and_keeps_its_last_finite_checkpoint(tiny, folder, d
     assert 8 <= failed.results()["iteration"] <= 10
     assert is_finite(failed.checkpoint())
     assert failed.checkpoint()["global_step"] == 7 // save_every * save_every
-    _, tensors = read_generator(failed.path / "generator.safetensors")
+    _, tensors, _ = read_generator(failed.path / "generator.safetensors")
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 

@@ -13,15 +13,21 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer
 from small import small
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from gan_lightning import train
+from gan_lightning import load_generator, train
 from gan_lightning.commands import experiment
+from gan_lightning.config.build import build
+from gan_lightning.metrics.classes import ClassCoverage
+from gan_lightning.metrics.frechet import FrechetDistance
+from gan_lightning.metrics.raw import Raw
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_lightning.seeds import mix
+from gan_lightning.training.evaluator import Evaluator
 
 SEED = 3
 BATCH = 16
@@ -30,6 +36,7 @@ RATE = 0.1
 LOSSES = ("vanilla", "wgan_gp")
 OTHERS = ("acgan", "r3gan", "began", "pacgan")  # of which only the ends are compared
 RANKS = (0, 1)
+EVALUATED = ("evaluation.every=3", "evaluation.samples=600", "extractor=raw", "metric=[frechet,classes]")
 
 
 class Record(Callback):
@@ -72,6 +79,7 @@ def record_and_train(folder: Path, loss: str, *overrides: str) -> None:
         "samples.count=4",
         "trainer.accelerator=cpu",
         "trainer.enable_progress_bar=false",
+        *EVALUATED,
         *overrides,
         f"seed={SEED}",
         "trainer.devices=2",
@@ -115,6 +123,23 @@ def run(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("loss", ["vanilla", "acgan"])
+def test_two_ranks_evaluate_as_one_does(two_ranks: Path, loss: str) -> None:
+    """Of 600 samples, made in batches of 256, one rank makes the first and the last."""
+    record = json.loads((two_ranks / loss / "results.json").read_text())["evaluation"]["last"]
+    config = OmegaConf.load(two_ranks / loss / "config.yaml")
+    assert isinstance(config, DictConfig)
+    metrics = {"frechet": FrechetDistance(), "classes": ClassCoverage()}
+    sampler = load_generator(two_ranks / loss)
+    alone = Evaluator(build(config, "data"), Raw(), metrics, 600, 10_000).measure(sampler.network, sampler.latents)
+    assert record["iteration"] == 3
+    assert record["values"] == pytest.approx(alone["values"], rel=1e-9)
+    assert record["left_out"] == alone["left_out"]
+    assert {name: value for name, value in record["protocol"].items() if name != "metrics"} == {
+        name: value for name, value in alone["protocol"].items() if name != "metrics"
+    }
 
 
 def recorded(folder: Path, loss: str) -> list[dict[str, Any]]:

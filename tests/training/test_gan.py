@@ -296,12 +296,12 @@ def test_everything_counts_iterations(tiny, n_critic):
 
 @pytest.mark.parametrize(
     ("n_critic", "epochs", "steps", "iterations"),
-    # 1797 images make seven minibatches of 256 a pass.
+    # 1500 images make seven minibatches of 208 a pass.
     [(1, 2, None, 14), (5, 2, None, 3), (2, 1, None, 4), (1, 2, 9, 9), (1, 2, 20, 14), (5, 10, -1, 14)],
 )
 def test_epochs_are_passes_of_the_discriminator(tiny, n_critic, epochs, steps, iterations):
     limits = [f"trainer.max_epochs={epochs}"] + ([] if steps is None else [f"trainer.max_steps={steps}"])
-    trained = tiny("run", "loss=wgan_gp", f"loss.n_critic={n_critic}", "dataset.batch_size=256", *limits)
+    trained = tiny("run", "loss=wgan_gp", f"loss.n_critic={n_critic}", "dataset.batch_size=208", *limits)
 
     assert trained.run.iteration == iterations
     assert optimizer_steps(trained.checkpoint()) == [{iterations}, {iterations * n_critic}]

@@ -13,16 +13,16 @@ from gan_lightning.config.compose import CONF
 from gan_lightning.errors import UserError
 
 EACH = ("trainer.log_every_n_steps=1", "samples.every=2")
-# A pass has seven minibatches of 256: iteration 4 is in the middle of the first pass, or of the third.
+# A pass has seven minibatches of 208: iteration 4 is in the middle of the first pass, or of the third.
 RECIPES = {
-    "vanilla": ("loss=vanilla", "dataset.batch_size=256"),
-    "wgan_gp": ("loss=wgan_gp", "loss.n_critic=5", "dataset.batch_size=256"),
+    "vanilla": ("loss=vanilla", "dataset.batch_size=208"),
+    "wgan_gp": ("loss=wgan_gp", "loss.n_critic=5", "dataset.batch_size=208"),
     "wgan_clip": (
         "loss=wgan_clip",
         "loss.schedule.boost=4",
         "loss.schedule.boost_first=3",
         "loss.schedule.boost_every=6",
-        "dataset.batch_size=256",
+        "dataset.batch_size=208",
     ),
     "dcgan": ("loss=vanilla", "network=dcgan", "loss.n_critic=2"),
 }
@@ -118,7 +118,7 @@ PARTS = {
 @pytest.mark.parametrize("name", PARTS)
 def test_every_loss_goes_on_bit_for_bit(tiny, folder, resume, watch, same, name):
     """Of a crashed run, since a schedule over the whole run would be another for another trainer.max_steps."""
-    overrides = (*PARTS[name], "dataset.batch_size=256", "checkpoint.every=2", "trainer.log_every_n_steps=1")
+    overrides = (*PARTS[name], "dataset.batch_size=208", "checkpoint.every=2", "trainer.log_every_n_steps=1")
     whole = tiny("whole", *overrides, "trainer.max_steps=5")
     watch(Crash(3))
     with pytest.raises(RuntimeError, match="a crash"):

@@ -10,6 +10,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import gan_lightning
 
+SHOWN = "dashboard.every=500"
 STEPS = ("trainer.max_steps=6", "trainer.log_every_n_steps=2")
 COMMON = {
     "loss/discriminator",
@@ -42,7 +43,7 @@ TAGS = {
 @pytest.fixture(scope="module")
 def trained(tiny_in_module):
     """One run of each loss."""
-    losses = {loss: tiny_in_module(f"loss={loss}", "loss.schedule.boost=0", *STEPS) for loss in TAGS}
+    losses = {loss: tiny_in_module(f"loss={loss}", "loss.schedule.boost=0", SHOWN, *STEPS) for loss in TAGS}
     return {loss: (run, run.events()) for loss, run in losses.items()}
 
 
@@ -52,11 +53,15 @@ def test_folder_holds_these_files_and_no_others(trained, loss):
     files = {re.sub(r"^(events\.out\.tfevents)\..*", r"\1", name) for name in run.files()}
     assert files == {
         ".hydra/config.yaml",
+        "00006/samples/metadata.tsv",  # of TensorBoard's projector
+        "00006/samples/sprite.png",
+        "00006/samples/tensors.tsv",
         "checkpoints/last.ckpt",
         "config.yaml",
         "events.out.tfevents",
         "generator.safetensors",
         "metrics.csv",
+        "projector_config.pbtxt",
         "results.json",
         "samples/00000000.png",
         "samples/00000006.png",
@@ -129,12 +134,13 @@ def test_learning_rates_and_progress(trained):
             assert float(row["learning_rate/generator"]) == float(row["learning_rate/discriminator"]) == rate
             seen = int(row["iteration"]) * n_critic * 16
             assert float(row["progress/images_seen"]) == seen
-            assert float(row["progress/epoch"]) == pytest.approx(seen / (112 * 16))
+            assert float(row["progress/epoch"]) == pytest.approx(seen / (93 * 16))
 
 
 def test_pictures_are_in_files_and_in_events(trained):
     run, events = trained["vanilla"]
-    assert set(events.Tags()["images"]) == {"samples/generator", "samples/real"}
+    shown = {f"samples/{name}" for name in ("generator", "real", "interpolation", "neighbours")}
+    assert set(events.Tags()["images"]) == shown
     assert [image.step for image in events.Images("samples/generator")] == [0, 6]
     for image, name in zip(events.Images("samples/generator"), ("00000000", "00000006"), strict=True):
         with Image.open(run.path / "samples" / f"{name}.png") as picture:
@@ -167,6 +173,7 @@ def test_events_hold_the_hyperparameters(trained):
         assert values["seed"].number_value == 0
         assert values["batch_size"].number_value == 16
         assert values["generator_lr"].number_value == run.config()["loss"]["optimizer"]["generator"]["lr"]
-        metrics = {info.name.tag for info in data["experiment"].experiment.metric_infos}
-        assert metrics
-        assert metrics <= set(events.Tags()["scalars"])
+        metrics = [info.name.tag for info in data["experiment"].experiment.metric_infos]
+        measured = [name for name in metrics if name.startswith("evaluation/")]
+        assert measured[:2] == ["evaluation/frechet_distance", "evaluation/sliced_wasserstein"]
+        assert set(metrics) - set(measured) <= set(events.Tags()["scalars"])

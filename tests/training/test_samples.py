@@ -9,7 +9,7 @@ from gan_lightning import load_generator
 from gan_lightning.pictures import PADDING, grid, save_png, scatter
 from gan_lightning.seeds import mix
 from gan_lightning.training import samples as samples_module
-from gan_lightning.training.samples import FIXED_LATENTS, decode, draw_latents
+from gan_lightning.training.samples import FIXED_LATENTS, decode, draw_latents, is_shown
 
 
 def pixels(path):
@@ -91,3 +91,24 @@ def test_drawing_changes_nothing_of_the_training(tiny, same):
     overrides = ("dataset=ring", "loss=hinge", "loss.n_critic=1", "trainer.max_steps=4", "dataset.source.count=1500")
     often, seldom = tiny("often", *overrides, "samples.every=1"), tiny("seldom", *overrides, "samples.every=100")
     same(often.checkpoint()["state_dict"], seldom.checkpoint()["state_dict"])
+
+
+def test_loggers_get_fewer_pictures_the_longer_a_run_is():
+    """All of the first 16, then 8 a doubling: their number grows like the logarithm of the run's length."""
+
+    def shown(most):
+        return [iteration for iteration in range(0, most + 1, 500) if is_shown(iteration, 500)]
+
+    assert shown(8000) == list(range(0, 8001, 500))
+    assert shown(16000)[16:] == list(range(8000, 16001, 1000))
+    assert [len(shown(8000 * 2**k)) for k in range(1, 8)] == [17 + 8 * k for k in range(1, 8)]
+    assert len(shown(1_000_000)) == 72
+    once = [iteration for iteration in range(0, 9000, 500) if is_shown(iteration, 500, per_doubling=1)]
+    assert once == [0, 500, 1000, 2000, 4000, 8000]
+
+
+def test_a_long_run_keeps_all_files_and_gives_loggers_some(tiny):
+    trained = tiny("run", "samples.every=1", "trainer.max_steps=35")
+    shown = [image.step for image in trained.events().Images("samples/generator")]
+    assert shown == [*range(17), *range(18, 33, 2), 35]
+    assert len(list((trained.path / "samples").glob("*.png"))) == 36

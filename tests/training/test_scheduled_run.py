@@ -108,10 +108,10 @@ def test_a_run_without_schedules_logs_none(tiny):
 
 
 def test_epochs_end_a_schedule_too(tiny):
-    """Seven minibatches of 256 digits a pass, one an iteration."""
+    """Seven minibatches of 208 digits a pass, one an iteration."""
     trained = tiny(
         "run",
-        "dataset.batch_size=256",
+        "dataset.batch_size=208",
         "trainer.max_epochs=1",
         "ema.decay=${linear:0,0.07}",
         "trainer.log_every_n_steps=1",

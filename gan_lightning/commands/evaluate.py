@@ -1,0 +1,231 @@
+"""`evaluate`: numbers for finished runs, each with its interval and protocol, in a table that compares only the like.
+
+python -m gan_lightning evaluate run=DIR
+python -m gan_lightning evaluate run='multirun/2026-01-31/12-00-00/*' split=held_out
+"""
+
+import glob
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+
+from gan_lightning.commands.folders import find_generator
+from gan_lightning.config.compose import CONF, Sources, compose, with_paths, without_hydra
+from gan_lightning.config.suggest import did_you_mean
+from gan_lightning.errors import UserError
+from gan_lightning.run_folder import CONFIG, RESULTS
+from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
+
+if TYPE_CHECKING:
+    from gan_lightning.training.evaluator import Evaluator, Record
+
+
+@dataclass(frozen=True)
+class Evaluating:
+    """The keys of conf/evaluate.yaml."""
+
+    run: str
+    samples: PositiveInt
+    reference: PositiveInt | None
+    split: Literal["train", "held_out"]
+    seed: Seed
+    weights: Literal["ema", "raw", "best"]
+    intervals: NonNegativeInt
+    batch_size: PositiveInt
+    device: Literal["cpu", "cuda", "mps"]
+    root: str | None
+    extractor: dict[str, Any] | None
+    metric: dict[str, Any]
+
+
+def main(arguments: list[str]) -> int:
+    """Evaluates the runs that the arguments name and prints the table."""
+    if {"-h", "--help"} & set(arguments):
+        print((CONF / "evaluate.yaml").read_text(), end="")
+        return 0
+    overrides = with_paths(arguments, "run", "root", "extractor.weights")
+    config = without_hydra(compose(Sources("evaluate"), overrides, f"{__name__}.{Evaluating.__name__}"))
+    if config.intervals == 1:
+        raise UserError("intervals is 1, but it takes at least 2 halves to see how they differ; 0 leaves them out.")
+    runs = find_runs(config.run)
+    records = evaluate(config, runs)
+    show(runs, records)
+    return 0
+
+
+def find_runs(pattern: str) -> list[Path]:
+    """The run folders that a path or pattern names. Raises UserError if there is none, or one that isn't whole.
+
+    Files that match are passed over; folders aren't.
+    """
+    folders = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if os.path.isdir(name)]
+    if not folders and not glob.has_magic(pattern):
+        find_generator(pattern)  # raises the error that fits
+        raise UserError(f"run is {pattern}, which is a file; name the run's folder.")
+    if not folders:
+        parent = Path(os.path.dirname(re.split(r"[*?[]", pattern)[0]) or ".")
+        siblings = [str(path) for path in parent.parent.glob("*/")] if parent.parent.is_dir() else []
+        hint = "" if parent.is_dir() else f" {parent} does not exist.{did_you_mean(str(parent), siblings)}"
+        raise UserError(f"run is {pattern}, which no folder matches.{hint}")
+    for folder in folders:
+        if not (folder / CONFIG).is_file():
+            raise UserError(f"run is {pattern}, but {folder} is not a run: it has no {CONFIG}.")
+        find_generator(str(folder))
+        read_results(folder)
+    return folders
+
+
+def read_results(run: Path) -> dict[str, Any]:
+    """What is in a run's results.json. Raises UserError if it can't be read."""
+    try:
+        results = json.loads((run / RESULTS).read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{run / RESULTS} can't be read ({error}); the run's folder is damaged.") from error
+    if not isinstance(results, dict):
+        raise UserError(f"{run / RESULTS} can't be read: it holds no results; the run's folder is damaged.")
+    return results
+
+
+def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
+    """The record of each run, which is also written to its folder.
+
+    Raises UserError for runs whose numbers can't be compared, and for weights that can't be read.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from gan_lightning.api import load_generator
+    from gan_lightning.training.evaluator import differences
+
+    for run in runs:
+        load_generator(run, config.weights, config.device)  # raises before anything is measured
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        opened: dict[str, Evaluator] = {}
+        evaluators = [evaluator_of(config, run, opened, progress) for run in runs]
+        if found := differences([evaluator.fixed for evaluator in evaluators]):
+            told = "; ".join(
+                f"{name} is {' or '.join(map(str, dict.fromkeys(map(str, values))))}" for name, values in found.items()
+            )
+            raise UserError(
+                f"run is {config.run}, whose runs can't be compared, since their protocols differ ({told});"
+                " evaluate those of each data set by a pattern of their own."
+            )
+        records = []
+        for run, evaluator in zip(runs, evaluators, strict=True):
+            sampler = load_generator(run, config.weights, config.device)
+            advance = partial(progress.advance, progress.add_task(run.name, total=config.samples))
+            try:
+                record = evaluator.measure(sampler.network, sampler.latents, config.weights, config.device, advance)
+            except FloatingPointError as error:
+                raise UserError(f"{run} can't be measured: {str(error).rstrip('.')}.") from error
+            records.append({"iteration": sampler.iteration, **record})
+            write(run, records[-1])
+    return records
+
+
+def evaluator_of(config: DictConfig, run: Path, opened: "dict[str, Evaluator]", progress: Any) -> "Evaluator":
+    """The evaluator of a run's data set; runs of one data set share it."""
+    from gan_lightning.config.build import build
+    from gan_lightning.training.evaluator import Evaluator
+
+    saved = OmegaConf.load(run / CONFIG)
+    assert isinstance(saved, DictConfig)
+    nodes = [saved.data.source, saved.data.get("held_out")]
+    rooted = [node for node in nodes if isinstance(node, DictConfig) and "root" in node]
+    if config.root is not None and not rooted:
+        raise UserError(f"root is {config.root}, but the data set of {run}, {saved.dataset.name}, has no folder.")
+    for node in rooted if config.root is not None else []:
+        node.root = config.root
+    extractor = config.extractor if config.extractor is not None else saved.get("extractor")
+    if extractor is None:
+        raise UserError(f"{run} was trained without evaluations; name an extractor, such as extractor=classifier.")
+    together = OmegaConf.create({"data": saved.data, "extractor": extractor, "metric": config.metric})
+    key = json.dumps([OmegaConf.to_container(together[name]) for name in ("data", "extractor")])
+    if key not in opened:
+        task = progress.add_task(f"real samples of {saved.dataset.name}", total=None)
+        try:
+            opened[key] = Evaluator(
+                build(together, "data"),
+                build(together, "extractor"),
+                build(together, "metric"),
+                config.samples,
+                config.reference,
+                config.split,
+                config.seed,
+                config.intervals,
+                config.batch_size,
+                config.device,
+            )
+        except UserError as error:
+            moved = " If the data set has moved, root=DIR says where it is." if rooted else ""
+            raise UserError(f"{str(error).rstrip('.')}.{moved}") from error
+        progress.remove_task(task)
+    return opened[key]
+
+
+def write(run: Path, record: "Record") -> None:
+    """Adds a record to the run's results.json, in the place of one of the same protocol, and to its TensorBoard."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    from gan_lightning.training.evaluation import as_text
+
+    results = read_results(run)
+    same = ("iteration", "protocol")
+    others = [other for other in results.get("evaluations", []) if any(other[key] != record[key] for key in same)]
+    results["evaluations"] = [*others, record]
+    temporary = run / f"{RESULTS}.tmp"
+    temporary.write_text(json.dumps(results, indent=2) + "\n")
+    temporary.replace(run / RESULTS)
+    protocol = record["protocol"]
+    tag = f"final/{record['weights']}/{protocol['split']}/{protocol['extractor']}"  # one curve isn't to mix them
+    with SummaryWriter(str(run)) as writer:
+        for name, value in record["values"].items():
+            if value is not None:
+                writer.add_scalar(f"{tag}/{name}", value, record["iteration"])
+        writer.add_text(f"{tag}/protocol", as_text(record), record["iteration"])
+
+
+def show(runs: Sequence[Path], records: "Sequence[Record]") -> None:
+    """Prints a table of runs and numbers: a row a run, or, for one run, a row a number."""
+    from rich.console import Console
+    from rich.table import Table
+
+    names = list(dict.fromkeys(name for record in records for name in record["values"]))
+    cells = [[cell(record, name) for name in names] for record in records]
+    console = Console(soft_wrap=True, highlight=False)
+    if len(runs) == 1:
+        table = Table("", "", "95 % interval", box=None)
+        for name, (value, ends) in zip(names, cells[0], strict=True):
+            table.add_row(name, value, ends)
+    else:
+        table = Table("run", "iteration", *names, box=None)
+        for run, record, row in zip(runs, records, cells, strict=True):
+            shown = (f"{value}\n{ends}" if ends else value for value, ends in row)
+            table.add_row(run.name, str(record["iteration"]), *shown)
+    console.print(table)
+    protocol = records[0]["protocol"]
+    facts = "".join(f", {name} {value:.4g}" for name, value in protocol["extractor_facts"].items())
+    console.print(
+        f"{protocol['samples']} samples of seed {protocol['seed']} ({records[0]['weights']}) against"
+        f" {protocol['reference']} real ones ({protocol['split']}), features: {protocol['extractor']}{facts};"
+        f" intervals: {protocol['interval']}. All of the protocol is in {RESULTS}.",
+        markup=False,
+    )
+    left_out = {name: reason for record in records for name, reason in record["left_out"].items()}
+    for name, reason in left_out.items():
+        console.print(f"{name} is left out: {reason}.", markup=False)
+
+
+def cell(record: Mapping[str, Any], name: str) -> tuple[str, str]:
+    """A number and its interval as text."""
+    value, ends = record["values"].get(name), record["intervals"].get(name)
+    shown = "-" if value is None else f"{value:.4g}"
+    return shown, "" if ends is None or None in ends else f"{ends[0]:.4g} to {ends[1]:.4g}"

@@ -1,0 +1,78 @@
+"""Any classifier of torchvision's as a source of features."""
+
+import difflib
+import warnings
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from gan_lightning.errors import UserError
+from gan_lightning.metrics.extractor import FeatureNetwork, Labelled
+from gan_lightning.metrics.weights import file_hash, fill, in_colour, require_pictures, weights_file
+
+
+def build(model: str) -> nn.Module:
+    """torchvision's classifier of that name, as it is with its default weights, but without them.
+
+    torch's random state stays as it was. Raises UserError for a name it doesn't have.
+    """
+    names = models.list_models(module=models)
+    if model not in names:
+        near = difflib.get_close_matches(model, names, n=1)
+        meant = f" Did you mean {near[0]}?" if near else ""
+        raise UserError(
+            f"extractor.model={model} is none of torchvision's classifiers, such as resnet50 or convnext_tiny.{meant}"
+        )
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore", category=FutureWarning):
+        network: nn.Module = models.get_model(model, weights=None)
+    if hasattr(network, "transform_input"):
+        # GoogLeNet and Inception: torchvision sets it where it loads their weights itself.
+        network.transform_input = True  # type: ignore[assignment]
+    return network
+
+
+class Backbone(nn.Module):
+    """Images, uint8 (N, 1 or 3, H, W) -> the inputs of a network's last linear layer (N, D), and its logits (N, K)."""
+
+    def __init__(self, network: nn.Module, transforms: nn.Module) -> None:
+        super().__init__()
+        name, self.head = [(name, part) for name, part in network.named_modules() if isinstance(part, nn.Linear)][-1]
+        network.set_submodule(name, nn.Identity())
+        self.network = network
+        self.transforms = transforms
+
+    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.network(self.transforms(in_colour(samples)))
+        return features, self.head(features)
+
+
+@dataclass(frozen=True)
+class Torchvision:
+    """torchvision's classifier `model` with the state dict in the file `weights`, by default that of the name it is
+    published by, in gan_lightning/weights in $XDG_CACHE_HOME or ~/.cache. Images are prepared as for torchvision's
+    default weights. SqueezeNets are refused: their last layer is no linear one.
+    """
+
+    learns: ClassVar[bool] = False
+    model: str = "resnet50"
+    weights: str | None = None
+
+    def open(self, training: Labelled, held_out: Labelled, device: torch.device | str = "cpu") -> FeatureNetwork:
+        """Raises UserError for samples that are not pictures, an unknown model, and a file that isn't its."""
+        require_pictures(training.samples, "torchvision")
+        network = build(self.model)
+        if not any(isinstance(part, nn.Linear) for part in network.modules()):
+            raise UserError(f"extractor.model={self.model} has no linear layer whose inputs could be the features.")
+        published = models.get_model_weights(self.model).DEFAULT
+        file = weights_file(self.weights, published.url)
+        fill(network, file)
+        transforms = published.transforms()
+        module = Backbone(network, transforms).eval().requires_grad_(False).to(device, torch.float32)
+        how = (
+            f"{transforms.resize_size[0]} pixels the shorter side, {transforms.interpolation.value}, antialiased;"
+            f" the middle {transforms.crop_size[0]}x{transforms.crop_size[0]}"
+        )
+        return FeatureNetwork(self.model, module, file_hash(file), resize=how)

@@ -1,0 +1,93 @@
+"""Which classes generated samples fall to, and whether a classifier can be trained on them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from gan_lightning.metrics.classifier import train_classifier
+from gan_lightning.metrics.extractor import FeatureNetwork
+from gan_lightning.metrics.matrices import as_matrix, check_finite
+from gan_lightning.metrics.observed import Better, Observed
+
+
+def class_shares(logits: Tensor) -> Tensor:
+    """The share of samples with logits (N, K) that fall to each class, by the largest logit: (K,), float64."""
+    logits = as_matrix(logits, "logits")
+    return torch.bincount(logits.argmax(1), minlength=logits.shape[1]).double() / len(logits)
+
+
+def class_kl(generated: Tensor, real: Tensor) -> float:
+    """KL(generated || real) in nats of two distributions of classes (K,): infinite for a generated class without share
+    among the real ones.
+
+    The order of Srivastava et al. 2017 (VEEGAN), arXiv:1705.07761, table 2, and of PacGAN. Samples of the real
+    distribution itself have about (K - 1) / 2N, and more for the classifier's mistakes.
+    """
+    return float((torch.special.xlogy(generated, generated) - torch.special.xlogy(generated, real)).sum())
+
+
+@dataclass(frozen=True)
+class ClassCoverage:
+    """How many classes have a generated sample, how unevenly they have them, and the share of the smallest.
+
+    Classes are those of a classifier of the real labels, which must know each of them.
+    """
+
+    better: ClassVar[Mapping[str, Better]] = {
+        "classes_covered": "higher",
+        "class_kl": "lower",
+        "smallest_class_share": "higher",
+    }
+    slow: ClassVar[bool] = False
+
+    def lacks(self, real: Observed, fake: Observed) -> str | None:
+        if real.labels is None:
+            return "labels"
+        if fake.logits is None or not fake.own_classes:
+            return "logits of the data set's classes"
+        classes = fake.logits.shape[1]
+        known = real.labels.unique()
+        return None if torch.equal(known, torch.arange(classes)) else f"real samples of each of {classes} classes"
+
+    def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
+        assert real.labels is not None
+        assert fake.logits is not None
+        shares = class_shares(fake.logits)
+        of_real = torch.bincount(real.labels, minlength=len(shares)).double() / len(real)
+        return {
+            "classes_covered": float((shares > 0).sum()),
+            "class_kl": class_kl(shares, of_real),
+            "smallest_class_share": float(shares.min()),
+        }
+
+
+@dataclass(frozen=True)
+class ClassifierAccuracy:
+    """Classification accuracy score, 0 to 1: a classifier is trained on generated samples with the labels that they
+    were asked for, and tested on real ones that the generator wasn't trained on.
+
+    Ravuri & Vinyals 2019, arXiv:1905.10887, section 3, with a small network in place of the paper's ResNet-50.
+    """
+
+    better: ClassVar[Mapping[str, Better]] = {"classifier_accuracy_score": "higher"}
+    slow: ClassVar[bool] = True
+
+    def lacks(self, real: Observed, fake: Observed) -> str | None:
+        if fake.labels is None:
+            return "labels of generated samples"
+        return None if real.unseen and real.unseen.labels is not None else "unseen real samples with labels"
+
+    def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
+        unseen = real.unseen
+        assert fake.labels is not None
+        assert unseen is not None
+        assert unseen.labels is not None
+        check_finite(fake.samples, "generated samples")
+        classes = 1 + int(torch.cat([fake.labels, unseen.labels]).max())
+        network = FeatureNetwork("", train_classifier(fake.samples, fake.labels, classes, seed))
+        _, logits = network(unseen.samples)
+        assert logits is not None
+        return {"classifier_accuracy_score": float((logits.argmax(1) == unseen.labels).double().mean())}

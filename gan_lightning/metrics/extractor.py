@@ -1,0 +1,63 @@
+"""What turns samples into features that distances are taken of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Labelled(NamedTuple):
+    """Real samples, uint8 (N, C, H, W) or float32 (N, d), and their labels, int64 (N,), if there are any."""
+
+    samples: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class FeatureNetwork:
+    """A network that is ready for use. `module` maps samples, uint8 (N, C, H, W) or float32 (N, d), to features
+    (N, D), float32, and logits of classes (N, K), or None.
+
+    `name`, `sha256` (of the weights; "" where there are none), `resize` (what it does to the size of images) and
+    `facts` (its accuracy, say) go into every number's protocol. `own_classes` says that its logits are of the classes
+    of the data set that it was opened with. `known_as` gives the field's own name to a metric on these features:
+    {"frechet_distance": "fid"} for Inception's and no others.
+    """
+
+    name: str
+    module: nn.Module
+    sha256: str = ""
+    resize: str = "none"
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    own_classes: bool = False
+    known_as: Mapping[str, str] = field(default_factory=dict)
+
+    @torch.no_grad()
+    def __call__(self, samples: Tensor, batch_size: int = 256) -> tuple[Tensor, Tensor | None]:
+        """Features (N, D) and logits (N, K), or None, of any number of samples, on the CPU.
+
+        Convolutions are of float32 on a GPU too, where cuDNN would round their factors to TF32.
+        """
+        device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            pairs = [self.module(part.to(device)) for part in samples.split(batch_size)]
+        features, logits = zip(*pairs, strict=True)
+        return torch.cat(features).cpu(), None if logits[0] is None else torch.cat(logits).cpu()
+
+
+class Extractor(Protocol):
+    """A frozen dataclass of plain values: which network, and where its weights are.
+
+    `learns` says that it is trained on the data set that is evaluated, and so looks at what `open` is given of that.
+    """
+
+    learns: ClassVar[bool]
+
+    def open(self, training: Labelled, held_out: Labelled, device: torch.device | str = "cpu") -> FeatureNetwork:
+        """The network in evaluation mode, on `device`. `training` and `held_out` are the data set that is evaluated.
+
+        Raises UserError for what the user can mend.
+        """
+        ...

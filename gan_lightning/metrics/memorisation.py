@@ -1,0 +1,61 @@
+"""Whether generated samples are copies of training samples: by how far the nearest of these is, in features."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from torch import Tensor
+
+from gan_lightning.metrics.neighbours import nearest
+from gan_lightning.metrics.observed import Better, Observed
+
+COPIED = 0.01  # the share of unseen real samples that lie nearer to a training sample than what counts as copied
+EQUAL = 1e-12  # a distance too small to matter, which keeps the ratio of zeros at 1
+
+
+class Copying(NamedTuple):
+    """Generated samples' distances from training samples over unseen real ones', and the share of copies among them."""
+
+    ratio: float
+    copied: float
+
+
+def copying(training: Tensor, unseen: Tensor, generated: Tensor, of_unseen: Tensor | None = None) -> Copying:
+    """Compares how far generated samples lie from their nearest training sample with how far unseen real ones do.
+
+    All are features (., D). `ratio` is that of the medians: 1 for samples that are as new as unseen ones, near 0 for
+    copies, above 1 for samples unlike any training sample. `copied` is the share of generated samples that lie as near
+    as the nearest hundredth of unseen ones: 0.01 for a generator that draws from the distribution of the data, 1 for
+    copies. That unseen samples are the measure of how near is too near is from Meehan et al. 2020, arXiv:2004.05675
+    (section 3), whose test ranks both sets' distances within cells of the data; a ratio and a share say how much.
+    `of_unseen` are the distances of the unseen ones, if they are at hand.
+    """
+    of_unseen = nearest_distances(unseen, training) if of_unseen is None else of_unseen
+    of_generated = nearest_distances(generated, training)
+    ratio = (of_generated.quantile(0.5) + EQUAL) / (of_unseen.quantile(0.5) + EQUAL)
+    return Copying(float(ratio), float((of_generated <= of_unseen.quantile(COPIED)).double().mean()))
+
+
+def nearest_distances(samples: Tensor, training: Tensor) -> Tensor:
+    """The distance (N,) of each sample (N, D) from its nearest training sample (M, D)."""
+    return nearest(samples, training)[0].squeeze(1)
+
+
+@dataclass(frozen=True)
+class Memorisation:
+    """`copying` of features, the real samples being those that were trained on."""
+
+    better: ClassVar[Mapping[str, Better]] = {"nearest_training_distance": None, "copied_share": "lower"}
+    slow: ClassVar[bool] = False
+
+    def lacks(self, real: Observed, fake: Observed) -> str | None:
+        if not real.is_whole:
+            return "all training samples (reference=null)"
+        return "unseen real samples" if real.unseen is None else None
+
+    def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
+        unseen = real.unseen
+        assert unseen is not None
+        of_unseen = real.once("unseen", lambda: nearest_distances(unseen.features, real.features))
+        ratio, copied = copying(real.features, unseen.features, fake.features, of_unseen)
+        return {"nearest_training_distance": ratio, "copied_share": copied}

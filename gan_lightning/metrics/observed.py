@@ -1,0 +1,82 @@
+"""What every metric is given, and what it gives: sets of samples with their features, and named numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from torch import Tensor
+
+Kept = TypeVar("Kept")
+Better = Literal["lower", "higher"] | None  # which way a number is better, if either
+
+
+class Mixture(NamedTuple):
+    """A known mixture of equal Gaussians: `centres` (K, d) and the standard deviation of each, in every direction."""
+
+    centres: Tensor
+    std: float
+
+
+@dataclass(frozen=True)
+class Observed:
+    """A set of N samples as metrics see it, on the CPU.
+
+    `samples` are images, uint8 (N, C, H, W) in 0 to 255, or vectors, float32 (N, d). `features` (N, D), float32, and
+    `logits` (N, K), those of classes, or None, are an extractor's. `labels` (N,), int64, are the true classes of real
+    samples, and those that generated ones were asked for; None where there are none. `own_classes` says that the logits
+    are of these labels' classes, rather than of those of some other data set. `mixture` is what real vectors
+    were drawn from, if it is known. `unseen` are real samples that were not trained on. `is_whole` says that these are
+    all samples that were. What a metric computes of one set alone is kept for the next comparison, see `once`.
+    """
+
+    samples: Tensor
+    features: Tensor
+    logits: Tensor | None = None
+    labels: Tensor | None = None
+    mixture: Mixture | None = None
+    unseen: "Observed | None" = None
+    own_classes: bool = True
+    is_whole: bool = True
+    kept: dict[object, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def once(self, key: object, compute: Callable[[], Kept]) -> Kept:
+        """What `compute` gives, computed at the first call with this key."""
+        if key not in self.kept:
+            self.kept[key] = compute()
+        kept: Kept = self.kept[key]
+        return kept
+
+    def subset(self, indices: Tensor) -> "Observed":
+        """The samples at `indices` (M,), with all that is known of each."""
+        logits, labels = (None if rows is None else rows[indices] for rows in (self.logits, self.labels))
+        return replace(
+            self, samples=self.samples[indices], features=self.features[indices], logits=logits, labels=labels
+        )
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """A frozen dataclass of plain values that compares a generated set with a real one.
+
+    `better` has an entry for each number that `measure` gives, in the order of a table's columns: which way is better,
+    or None where neither is. `slow` metrics take too long to be measured again and again on parts of the samples.
+    """
+
+    better: ClassVar[Mapping[str, Better]]
+    slow: ClassVar[bool]
+
+    def lacks(self, real: Observed, fake: Observed) -> str | None:
+        """What the two sets lack for this metric, as the end of a sentence ('labels'); None: nothing."""
+        ...
+
+    def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
+        """The numbers named in `better`. The same sets and seed give the same numbers."""
+        ...
+
+
+def merged(metrics: Mapping[str, Metric]) -> dict[str, Better]:
+    """The names of all numbers of some metrics, in a table's order, each with the way that is better."""
+    return {name: way for metric in metrics.values() for name, way in metric.better.items()}

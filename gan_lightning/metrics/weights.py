@@ -1,0 +1,62 @@
+"""Weights of published networks, from files that the user has put there: nothing is downloaded."""
+
+import hashlib
+import os
+import pickle
+import shlex
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.errors import UserError
+
+
+def cache_folder(name: str) -> Path:
+    """The folder gan_lightning/NAME in $XDG_CACHE_HOME or ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "gan_lightning", name).expanduser().absolute()
+
+
+def weights_file(weights: str | None, url: str) -> Path:
+    """The file `weights`, by default one of the URL's name in the cache folder. Raises UserError if it isn't there."""
+    file = Path(weights).expanduser().absolute() if weights else cache_folder("weights") / url.rsplit("/", 1)[1]
+    if not file.is_file():
+        raise UserError(
+            f"There is no file {file} of weights. Fetch it once, or name another by extractor.weights=FILE:"
+            f" curl -fL --create-dirs -o {shlex.quote(str(file))} {url}"
+        )
+    return file
+
+
+def file_hash(file: Path) -> str:
+    """The SHA-256 of a file's bytes."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fill(network: nn.Module, file: Path) -> None:
+    """Loads a state dict, all names and shapes of it, that torch.save wrote. Raises UserError for any other file."""
+    try:
+        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        network.load_state_dict(state, assign=True)
+    except (OSError, EOFError, RuntimeError, TypeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{file} does not hold the weights of this network ({reason[:200]}): expected is a state dict of"
+            f" {type(network).__name__} as torch.save writes it."
+        ) from error
+
+
+def require_pictures(samples: Tensor, extractor: str) -> None:
+    """Raises UserError unless samples are grey or colour images, (N, 1, H, W) or (N, 3, H, W)."""
+    if samples.ndim != 4 or samples.shape[1] not in (1, 3):
+        kind = "vectors" if samples.ndim == 2 else f"images of {samples.shape[1]} channels"
+        raise UserError(
+            f"extractor={extractor} looks at grey or colour pictures, but this data set's samples are {kind}:"
+            " use extractor=classifier or extractor=raw."
+        )
+
+
+def in_colour(images: Tensor) -> Tensor:
+    """Images (N, 1, H, W) or (N, 3, H, W) -> (N, 3, H, W): grey becomes red, green and blue alike."""
+    return images.expand(-1, 3, -1, -1)

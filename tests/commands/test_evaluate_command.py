@@ -1,0 +1,185 @@
+"""`python -m gan_lightning evaluate`: a table of runs that can be compared, and each run's record in its folder."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from gan_lightning import train
+from gan_lightning.config.compose import CONF
+
+QUICK = ("extractor=raw", "metric=[sliced,modes]", "samples=40", "intervals=3", "batch_size=16")
+
+
+@pytest.fixture
+def runs_of_two(trained: Path, tmp_path: Path) -> Path:
+    """A folder with two runs, and a file beside them."""
+    folder = tmp_path / "sweep"
+    for name in ("loss=vanilla,seed=0", "loss=vanilla,seed=1"):
+        shutil.copytree(trained, folder / name)
+    (folder / "multirun.yaml").touch()
+    return folder
+
+
+def records(run: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((run / "results.json").read_text())["evaluations"]
+    return found
+
+
+def test_a_run(command: Callable[..., Any], run: Path) -> None:
+    outcome = command("evaluate", f"run={run}", *QUICK)
+    assert outcome.status == 0
+    (record,) = records(run)
+    assert record["iteration"] == 40
+    value, ends = record["values"]["sliced_wasserstein"], record["intervals"]["sliced_wasserstein"]
+    assert ends[0] < value < ends[1]
+    (row,) = [line for line in outcome.out.splitlines() if "sliced_wasserstein" in line]
+    assert row.split() == ["sliced_wasserstein", f"{value:.4g}", f"{ends[0]:.4g}", "to", f"{ends[1]:.4g}"]
+    assert "40 samples of seed 0 (ema) against 1500 real ones (train), features: raw" in outcome.out
+    assert f"modes is left out: {record['left_out']['modes']}." in outcome.out
+    events = EventAccumulator(str(run), {"scalars": 0, "tensors": 0}).Reload()
+    (event,) = events.Scalars("final/ema/train/raw/sliced_wasserstein")
+    assert (event.step, event.value) == (40, pytest.approx(value))
+    assert "final/ema/train/raw/protocol/text_summary" in events.Tags()["tensors"]
+
+
+def test_the_same_protocol_replaces_its_record_and_another_adds_one(command: Callable[..., Any], run: Path) -> None:
+    before = json.loads((run / "results.json").read_text())
+    for options in ((), (), ("seed=1",), ("weights=raw",), ("split=held_out",)):
+        assert command("evaluate", f"run={run}", *QUICK, *options).status == 0
+    first, *others = records(run)
+    assert len(others) == 3
+    assert len({json.dumps(record["protocol"]) for record in (first, *others)}) == 4
+    after = json.loads((run / "results.json").read_text())
+    assert {key: value for key, value in after.items() if key != "evaluations"} == {
+        key: value for key, value in before.items() if key != "evaluations"
+    }
+
+
+def test_a_table_of_runs(command: Callable[..., Any], runs_of_two: Path) -> None:
+    outcome = command("evaluate", f"run={runs_of_two}/loss=*,seed=?", *QUICK)
+    assert outcome.status == 0
+    (first,), (second,) = records(runs_of_two / "loss=vanilla,seed=0"), records(runs_of_two / "loss=vanilla,seed=1")
+    assert first["values"] == second["values"]
+    assert first["protocol"] == second["protocol"]
+    assert [line.split()[0] for line in outcome.out.splitlines() if "seed=" in line] == [
+        "loss=vanilla,seed=0",
+        "loss=vanilla,seed=1",
+    ]
+
+
+def test_protocols_are_not_mixed(
+    command: Callable[..., Any], runs_of_two: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    other = runs_of_two / "other"
+    train(*tiny, "dataset.held_out=500", "trainer.max_steps=1", f"hydra.run.dir={other}")
+    outcome = command("evaluate", f"run={runs_of_two}/*", *QUICK)
+    assert outcome.status == 2
+    assert "protocols differ" in outcome.err
+    assert "reference is 1500 or 1297" in outcome.err
+    assert not records(runs_of_two / "loss=vanilla,seed=0")
+
+
+@pytest.mark.parametrize("missing", ["generator.safetensors", "config.yaml"])
+def test_a_run_that_misses_something_is_named(command: Callable[..., Any], runs_of_two: Path, missing: str) -> None:
+    (runs_of_two / "loss=vanilla,seed=1" / missing).unlink()
+    outcome = command("evaluate", f"run={runs_of_two}/*", *QUICK)
+    assert outcome.status == 2
+    assert str(runs_of_two / "loss=vanilla,seed=1") in outcome.err
+    assert missing in outcome.err
+    assert not records(runs_of_two / "loss=vanilla,seed=0")
+
+
+@pytest.mark.parametrize(("weights", "file"), [("ema", "generator.safetensors"), ("raw", "checkpoints/last.ckpt")])
+def test_a_broken_checkpoint_is_named(command: Callable[..., Any], runs_of_two: Path, weights: str, file: str) -> None:
+    broken = runs_of_two / "loss=vanilla,seed=1" / file
+    broken.write_bytes(broken.read_bytes()[:100])
+    outcome = command("evaluate", f"run={runs_of_two}/*", *QUICK, f"weights={weights}")
+    assert outcome.status == 2
+    assert str(broken) in outcome.err
+    assert not records(runs_of_two / "loss=vanilla,seed=0")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["run"]),
+        (["run=nothing"], ["run is nothing, which does not exist"]),
+        (["run=nothing/*"], ["run is nothing/*, which no folder matches", "nothing does not exist"]),
+        (["run=.", "weigths=raw"], ["weigths", "weights"]),
+        (["run=.", "weights=rawe"], ["weights", "rawe", "ema", "raw", "best"]),
+        (["run=.", "intervals=1"], ["intervals is 1", "at least 2", "0"]),
+        (["run=.", "samples=0"], ["samples", "0", "at least 1"]),
+        (["run=.", "extractor=incepton"], ["extractor=incepton", "inception"]),
+        (["run=.", "metric=[frecht]"], ["metric=frecht", "frechet"]),
+        (["run=."], [". is not a run", "config.yaml"]),
+    ],
+)
+def test_mistakes(command: Callable[..., Any], arguments: list[str], words: list[str]) -> None:
+    outcome = command("evaluate", *arguments)
+    assert outcome.status == 2
+    assert len(outcome.err.strip().splitlines()) == 1
+    for word in words:
+        assert word in outcome.err
+
+
+@pytest.mark.parametrize("content", ["[]", "{", None])
+def test_damaged_results_are_named_before_anything_is_measured(
+    command: Callable[..., Any], runs_of_two: Path, content: str | None
+) -> None:
+    results = runs_of_two / "loss=vanilla,seed=1" / "results.json"
+    if content is None:
+        results.unlink()
+    else:
+        results.write_text(content)
+    outcome = command("evaluate", f"run={runs_of_two}/*", *QUICK)
+    assert outcome.status == 2
+    assert f"{results} can't be read" in outcome.err
+    assert not records(runs_of_two / "loss=vanilla,seed=0")
+
+
+def test_too_few_samples_for_a_metric_or_its_interval(command: Callable[..., Any], run: Path) -> None:
+    options = ("metric=[frechet,kernel,precision_recall,score]", "extractor=raw", "intervals=3")
+    outcome = command("evaluate", f"run={run}", *options, "samples=7")
+    assert outcome.status == 0
+    (record,) = records(run)
+    assert set(record["values"]) == {"kernel_distance", "kernel_distance_std", "precision", "recall"}
+    assert set(record["intervals"]) == {"kernel_distance", "kernel_distance_std"}
+    assert record["left_out"]["precision_recall (its interval)"] == (
+        "of halves of the samples it lacks more than 3 samples"
+    )
+
+
+def test_nothing_held_out_is_no_split(command: Callable[..., Any], tiny: tuple[str, ...], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    train(*tiny, "dataset.held_out=0", "trainer.max_steps=1", f"hydra.run.dir={run}")
+    outcome = command("evaluate", f"run={run}", *QUICK, "split=held_out")
+    assert outcome.status == 2
+    assert "split is held_out, but nothing is held out: dataset.held_out is 0" in outcome.err
+
+
+def test_a_folder_for_a_data_set_that_has_none(command: Callable[..., Any], run: Path) -> None:
+    outcome = command("evaluate", f"run={run}", *QUICK, "root=somewhere")
+    assert outcome.status == 2
+    assert "root is somewhere, but the data set of" in outcome.err
+
+
+def test_no_best_checkpoint(command: Callable[..., Any], run: Path) -> None:
+    outcome = command("evaluate", f"run={run}", *QUICK, "weights=best")
+    assert outcome.status == 2
+    assert "best.ckpt; no evaluation has ranked one" in outcome.err
+
+
+def test_help_is_the_file_of_its_keys(command: Callable[..., Any]) -> None:
+    assert command("evaluate", "--help").out == (CONF / "evaluate.yaml").read_text()
+
+
+def test_all_metrics_are_asked_for() -> None:
+    """The default list of conf/evaluate.yaml has every option of the group."""
+    text = (CONF / "evaluate.yaml").read_text()
+    listed = [line.split()[1] for line in text.splitlines() if line.startswith("    - ")]
+    assert sorted(listed) == sorted(path.stem for path in (CONF / "metric").glob("*.yaml"))

@@ -1,0 +1,77 @@
+"""Intervals against those that are known, and against the spread of independent sets."""
+
+import pytest
+import torch
+
+from gan_lightning.metrics.frechet import frechet_distance
+from gan_lightning.metrics.statistics import interval
+
+
+def normal(*shape, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def mean_of(values):
+    return lambda indices: {"mean": values[indices].mean().item()}
+
+
+def width(bounds):
+    return bounds[1] - bounds[0]
+
+
+@pytest.mark.parametrize("count", [400, 401])
+def test_width_for_a_mean(count):
+    values = 3 * normal(count)
+    expected = 2 * 1.96 * values.std().item() / count**0.5
+    bounds = interval(mean_of(values), count, repeats=2000)["mean"]
+    assert width(bounds) == pytest.approx(expected, rel=0.1)
+    assert sum(bounds) / 2 == pytest.approx(values.mean().item(), abs=0.05 * expected)
+
+
+@pytest.mark.parametrize("repeats", [8, 20, 100])
+def test_coverage_for_a_mean(repeats):
+    """Of 300 sets the intervals of 95 % hold the true mean 0: a binomial deviation is 1.3 %."""
+    holds = 0
+    for seed in range(300):
+        low, high = interval(mean_of(normal(100, seed=seed)), 100, repeats, seed=seed)["mean"]
+        holds += low <= 0 <= high
+    assert 0.92 <= holds / 300 <= 0.98
+
+
+def test_halves_need_a_spread():
+    with pytest.raises(ValueError, match="repeats must be at least 2, got 1"):
+        interval(mean_of(normal(10)), 10, repeats=1)
+
+
+def test_width_for_a_frechet_distance():
+    """Its bias with the number of samples, larger for halves, neither widens nor moves the interval."""
+    real, sets = normal(1000, 8), [1.1 * normal(400, 8, seed=seed) for seed in range(1, 81)]
+    values = torch.tensor([frechet_distance(real, fake) for fake in sets])
+
+    def of(fake):
+        return interval(lambda indices: {"distance": frechet_distance(real, fake[indices])}, len(fake), 100)["distance"]
+
+    found = [of(fake) for fake in sets[:4]]
+    spread = 2 * 1.96 * values.std().item()
+    assert 1 / 1.5 < sum(map(width, found)) / 4 / spread < 1.5
+    assert all(low < value < high for (low, high), value in zip(found, values.tolist(), strict=False))
+
+
+def test_is_of_halves_without_copies():
+    seen = []
+
+    def measure(indices):
+        seen.append(indices.tolist())
+        return {"first": float(len(indices)), "second": 2.0}
+
+    bounds = interval(measure, 11, repeats=6)
+    assert [len(each) for each in seen] == [5] * 6 + [11]
+    assert all(len(set(each)) == len(each) and set(each) <= set(range(11)) for each in seen)
+    assert len({tuple(sorted(each)) for each in seen}) == 7
+    assert bounds == {"first": (11.0, 11.0), "second": (2.0, 2.0)}
+
+
+def test_is_the_seeds():
+    values = normal(50)
+    assert interval(mean_of(values), 50) == interval(mean_of(values), 50)
+    assert interval(mean_of(values), 50) != interval(mean_of(values), 50, seed=1)
