@@ -5,6 +5,7 @@ The parts are those of conf/, found by listing its folders, at sizes of a few un
 
 import copy
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ LOSSES, REGULARIZERS, NETWORKS, CONDITIONINGS = (
 )
 INNERS = ("softplus", "least_squares", "hinge")  # of the recipes whose objective has an inner loss
 OF_THE_LOSS = ("packing", "discriminator_norm", "reconstruction_error")  # that reach the networks
+NODES = ["network", "dataset", "conditioning", "loss", "heads", "latents", "regularizer"]
 CLASSES, BATCH = 3, 4
 IMAGE, POINT = (2, 8, 8), (2,)
 SMALL = {"hidden_dim": 4, "blocks": 1, "width": 4, "expansion": 1, "group_width": 2}
@@ -57,9 +59,11 @@ class Plain(GAN):
 
 
 def composed(*overrides: str) -> DictConfig:
-    return compose(Sources("train"), list(overrides), SCHEMA)
+    """The nodes that combinations are made of: instantiating one copies all of the config each time."""
+    return OmegaConf.masked_copy(compose(Sources("train"), list(overrides), SCHEMA), NODES)
 
 
+@cache
 def recipes() -> dict[str, DictConfig]:
     """The recipes of conf/loss/ whose objective, heads, latents or demands on the networks differ."""
     found: dict[str, tuple[Any, str, DictConfig]] = {}
@@ -74,6 +78,7 @@ def recipes() -> dict[str, DictConfig]:
     return {name: config for _, name, config in found.values()}
 
 
+@cache
 def regularizers() -> dict[str, dict[str, Any]]:
     """Each alone, with its schedules at one point of the clock, and none."""
     config = composed(f"regularizer=[{','.join(REGULARIZERS)}]")

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from gan_lightning.training.evaluator import Evaluator, Record
 
 
+CELL = 20  # characters that a number, its interval and the space between columns take
+
+
 @dataclass(frozen=True)
 class Evaluating:
     """The keys of conf/evaluate.yaml."""
@@ -194,23 +197,26 @@ def write(run: Path, record: "Record") -> None:
 
 
 def show(runs: Sequence[Path], records: "Sequence[Record]") -> None:
-    """Prints a table of runs and numbers: a row a run, or, for one run, a row a number."""
+    """Prints tables of runs and numbers: a row a run if all numbers fit beside each other, or else a row a number."""
     from rich.console import Console
     from rich.table import Table
 
     names = list(dict.fromkeys(name for record in records for name in record["values"]))
-    cells = [[cell(record, name) for name in names] for record in records]
-    console = Console(soft_wrap=True, highlight=False)
-    if len(runs) == 1:
-        table = Table("", "", "95 % interval", box=None)
-        for name, (value, ends) in zip(names, cells[0], strict=True):
-            table.add_row(name, value, ends)
+    titles = [f"{run.name} ({record['iteration']})" for run, record in zip(runs, records, strict=True)]
+    console = Console(highlight=False)
+    if len(runs) > 1 and max(map(len, titles)) + CELL * len(names) <= console.width:
+        table = Table("run (iteration)", *names, box=None)
+        for title, record in zip(titles, records, strict=True):
+            table.add_row(title, *(cell(record, name) for name in names))
+        console.print(table)
     else:
-        table = Table("run", "iteration", *names, box=None)
-        for run, record, row in zip(runs, records, cells, strict=True):
-            shown = (f"{value}\n{ends}" if ends else value for value, ends in row)
-            table.add_row(run.name, str(record["iteration"]), *shown)
-    console.print(table)
+        together = max(1, (console.width - max(map(len, names), default=0)) // CELL)
+        for first in range(0, len(runs), together):
+            some = slice(first, first + together)
+            table = Table("", *titles[some], box=None)
+            for name in names:
+                table.add_row(name, *(cell(record, name) for record in records[some]))
+            console.print(table)
     protocol = records[0]["protocol"]
     facts = "".join(f", {name} {value:.4g}" for name, value in protocol["extractor_facts"].items())
     console.print(
@@ -218,14 +224,15 @@ def show(runs: Sequence[Path], records: "Sequence[Record]") -> None:
         f" {protocol['reference']} real ones ({protocol['split']}), features: {protocol['extractor']}{facts};"
         f" intervals: {protocol['interval']}. All of the protocol is in {RESULTS}.",
         markup=False,
+        soft_wrap=True,
     )
     left_out = {name: reason for record in records for name, reason in record["left_out"].items()}
     for name, reason in left_out.items():
-        console.print(f"{name} is left out: {reason}.", markup=False)
+        console.print(f"{name} is left out: {reason}.", markup=False, soft_wrap=True)
 
 
-def cell(record: Mapping[str, Any], name: str) -> tuple[str, str]:
-    """A number and its interval as text."""
+def cell(record: Mapping[str, Any], name: str) -> str:
+    """A number as text, with the half of its interval's width."""
     value, ends = record["values"].get(name), record["intervals"].get(name)
     shown = "-" if value is None else f"{value:.4g}"
-    return shown, "" if ends is None or None in ends else f"{ends[0]:.4g} to {ends[1]:.4g}"
+    return shown if ends is None or None in ends else f"{shown} ± {(ends[1] - ends[0]) / 2:.2g}"

@@ -11,7 +11,7 @@ from torchvision import models
 
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.extractor import FeatureNetwork, Labelled
-from gan_lightning.metrics.weights import file_hash, fill, in_colour, require_pictures, weights_file
+from gan_lightning.metrics.weights import AT_ONCE, file_hash, fill, in_colour, require_pictures, weights_file
 
 
 def build(model: str) -> nn.Module:
@@ -75,4 +75,4 @@ class Torchvision:
             f"{transforms.resize_size[0]} pixels the shorter side, {transforms.interpolation.value}, antialiased;"
             f" the middle {transforms.crop_size[0]}x{transforms.crop_size[0]}"
         )
-        return FeatureNetwork(self.model, module, file_hash(file), resize=how)
+        return FeatureNetwork(self.model, module, file_hash(file), resize=how, at_once=AT_ONCE)

@@ -23,7 +23,7 @@ class FeatureNetwork:
     `name`, `sha256` (of the weights; "" where there are none), `resize` (what it does to the size of images) and
     `facts` (its accuracy, say) go into every number's protocol. `own_classes` says that its logits are of the classes
     of the data set that it was opened with. `known_as` gives the field's own name to a metric on these features:
-    {"frechet_distance": "fid"} for Inception's and no others.
+    {"frechet_distance": "fid"} for Inception's and no others. Of more than `at_once` samples it would take gigabytes.
     """
 
     name: str
@@ -32,6 +32,7 @@ class FeatureNetwork:
     resize: str = "none"
     facts: Mapping[str, Any] = field(default_factory=dict)
     own_classes: bool = False
+    at_once: int = 256
     known_as: Mapping[str, str] = field(default_factory=dict)
 
     @torch.no_grad()
@@ -42,7 +43,7 @@ class FeatureNetwork:
         """
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            pairs = [self.module(part.to(device)) for part in samples.split(batch_size)]
+            pairs = [self.module(part.to(device)) for part in samples.split(min(batch_size, self.at_once))]
         features, logits = zip(*pairs, strict=True)
         return torch.cat(features).cpu(), None if logits[0] is None else torch.cat(logits).cpu()
 

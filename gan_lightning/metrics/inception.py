@@ -19,7 +19,7 @@ from torchvision.models import inception
 
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.extractor import FeatureNetwork, Labelled
-from gan_lightning.metrics.weights import file_hash, fill, in_colour, require_pictures, weights_file
+from gan_lightning.metrics.weights import AT_ONCE, file_hash, fill, in_colour, require_pictures, weights_file
 
 URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -129,4 +129,4 @@ class Inception:
         fill(network, file)
         module = InceptionNetwork(network).eval().requires_grad_(False).to(device)
         how = "299x299, bicubic, antialiased, not rounded (clean-fid)"
-        return FeatureNetwork("inception_v3_2015", module, found, resize=how, known_as=NAMES)
+        return FeatureNetwork("inception_v3_2015", module, found, resize=how, known_as=NAMES, at_once=AT_ONCE)

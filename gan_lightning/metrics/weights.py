@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
 
+AT_ONCE = 32  # pictures of 224 to 299 pixels a side: about half a gigabyte of a deep network's results
+
 
 def cache_folder(name: str) -> Path:
     """The folder gan_lightning/NAME in $XDG_CACHE_HOME or ~/.cache."""

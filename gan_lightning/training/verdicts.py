@@ -138,7 +138,7 @@ def exploding(n: Numbers) -> Finding | None:
 
 
 def discriminator_overfitting(n: Numbers) -> Finding | None:
-    """40 % more of the training samples than of held-out ones are judged to be real; healthy runs: 25 % at most."""
+    """40 % more of the training samples than of held-out ones are judged to be real; healthy runs: 27 % at most."""
     if not n["overfitting_gap"] > 0.4:
         return None
     facts = (

@@ -38,7 +38,7 @@ def test_a_run(command: Callable[..., Any], run: Path) -> None:
     value, ends = record["values"]["sliced_wasserstein"], record["intervals"]["sliced_wasserstein"]
     assert ends[0] < value < ends[1]
     (row,) = [line for line in outcome.out.splitlines() if "sliced_wasserstein" in line]
-    assert row.split() == ["sliced_wasserstein", f"{value:.4g}", f"{ends[0]:.4g}", "to", f"{ends[1]:.4g}"]
+    assert row.split() == ["sliced_wasserstein", f"{value:.4g}", "±", f"{(ends[1] - ends[0]) / 2:.2g}"]
     assert "40 samples of seed 0 (ema) against 1500 real ones (train), features: raw" in outcome.out
     assert f"modes is left out: {record['left_out']['modes']}." in outcome.out
     events = EventAccumulator(str(run), {"scalars": 0, "tensors": 0}).Reload()
@@ -66,10 +66,35 @@ def test_a_table_of_runs(command: Callable[..., Any], runs_of_two: Path) -> None
     (first,), (second,) = records(runs_of_two / "loss=vanilla,seed=0"), records(runs_of_two / "loss=vanilla,seed=1")
     assert first["values"] == second["values"]
     assert first["protocol"] == second["protocol"]
-    assert [line.split()[0] for line in outcome.out.splitlines() if "seed=" in line] == [
-        "loss=vanilla,seed=0",
-        "loss=vanilla,seed=1",
+    header, *rows = (line.split() for line in outcome.out.splitlines()[:3])
+    assert header == ["run", "(iteration)", "sliced_wasserstein"]
+    value = f"{first['values']['sliced_wasserstein']:.4g}"
+    assert [row[:4] for row in rows] == [[f"loss=vanilla,seed={k}", "(40)", value, "±"] for k in (0, 1)]
+
+
+def test_many_runs_are_rows_where_their_numbers_fit(
+    command: Callable[..., Any], runs_of_two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    outcome = command("evaluate", f"run={runs_of_two}/*", *QUICK, "metric=[sliced,memorisation]")
+    lines = [line.split() for line in outcome.out.splitlines()[:3]]
+    assert lines[0] == [
+        *("run", "(iteration)", "sliced_wasserstein", "nearest_training_distance", "copied_share"),
     ]
+    assert [line[:2] for line in lines[1:]] == [["loss=vanilla,seed=0", "(40)"], ["loss=vanilla,seed=1", "(40)"]]
+    assert all(len(line) == 2 + 3 * 3 for line in lines[1:])
+
+
+@pytest.mark.parametrize(("width", "tables"), [("50", 2), ("200", 1)])
+def test_tables_are_no_wider_than_the_console(
+    command: Callable[..., Any], runs_of_two: Path, monkeypatch: pytest.MonkeyPatch, width: str, tables: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", width)
+    numbers = "metric=[kernel,precision_recall,density_coverage,memorisation,sliced]"
+    outcome = command("evaluate", f"run={runs_of_two}/*", *QUICK, numbers)
+    rows = [line for line in outcome.out.splitlines() if line.strip().startswith("precision")]
+    assert len(rows) == tables
+    assert max(map(len, rows)) <= int(width)
 
 
 def test_protocols_are_not_mixed(

@@ -6,10 +6,11 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from torch import nn
 
 from gan_lightning.config.check import ALLOWED
 from gan_lightning.config.compose import CONF
-from gan_lightning.metrics.extractor import Labelled
+from gan_lightning.metrics.extractor import FeatureNetwork, Labelled
 from gan_lightning.metrics.raw import Raw
 
 FILES = {file.stem: OmegaConf.load(file) for file in sorted((CONF / "extractor").glob("*.yaml"))}
@@ -50,3 +51,35 @@ def test_raw_vectors_are_as_they_are():
     features, logits = Raw().open(Labelled(vectors, None), Labelled(vectors, None))(vectors)
     assert torch.equal(features, vectors)
     assert logits is None
+
+
+class Counting(nn.Module):
+    """Notes how many samples it is given at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.counts = []
+
+    def forward(self, samples):
+        self.counts.append(len(samples))
+        return samples.flatten(1).float(), None
+
+
+@pytest.mark.parametrize(("asked", "at_once", "counts"), [(256, 256, [10]), (4, 256, [4, 4, 2]), (8, 3, [3, 3, 3, 1])])
+def test_large_networks_take_fewer_samples_at_once(asked, at_once, counts):
+    module = Counting()
+    features, _ = FeatureNetwork("counting", module, at_once=at_once)(torch.arange(10).view(10, 1), asked)
+    assert module.counts == counts
+    assert features.flatten().tolist() == list(range(10))
+
+
+def test_no_rounding_to_tf32(monkeypatch):
+    seen = []
+    monkeypatch.setattr(Counting, "forward", lambda self, samples: (seen.append(tf32()) or samples.float(), None))
+    before = tf32()
+    FeatureNetwork("counting", Counting())(torch.zeros(1, 1))
+    assert (seen, tf32()) == ([False], before)
+
+
+def tf32():
+    return torch.backends.cudnn.allow_tf32
