@@ -34,7 +34,12 @@ CHARTS = {
         "gradient in a sample": ["^health/critic_gradient/.*/mean$"],
         "judged rightly": ["^health/(accuracy/|ranking$|overfitting_gap$)"],
     },
-    "samples": {"evaluation": ["^evaluation/"], "diversity": ["^health/diversity$"]},
+    "samples": {
+        "distances": ["^evaluation/(frechet_distance|kernel_distance|sliced_wasserstein|w2|fid|kid)$"],
+        "classes and modes": ["^evaluation/(classes_covered|modes_covered)$"],
+        "shares": ["^evaluation/.*(_share|precision|recall|coverage|accuracy_score)$"],
+        "diversity": ["^health/diversity$"],
+    },
     "progress": {"images per second": ["^progress/images_per_second$"], "epoch": ["^progress/epoch$"]},
 }
 LAYOUT = {title: {chart: ["Multiline", tags] for chart, tags in charts.items()} for title, charts in CHARTS.items()}
