@@ -1,30 +1,14 @@
 """What docs/phenomena.md says, on shortened runs of the scripts in docs/ that draw it."""
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import torch
+from docs_scripts import script
 
 from gan_lightning import train
 from gan_lightning.data.rounds import to_unit_range
 from gan_lightning.data.sources import Digits
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-
-
-def script(name: str) -> ModuleType:
-    """A module of docs/, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
 
 vanishing, clipping = script("vanishing_gradients"), script("weight_clipping")
 quality, collapse = script("loss_and_quality"), script("mode_collapse")

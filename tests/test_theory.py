@@ -1,25 +1,7 @@
 """What theory says about simple cases, reproduced by the scripts in docs/ that draw it."""
 
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import pytest
-
-DOCS = Path(__file__).resolve().parents[1] / "docs"
-
-
-def script(name: str) -> ModuleType:
-    """A module of docs/, which is no part of the package."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses look for it
-    spec.loader.exec_module(module)
-    return module
-
+from docs_scripts import script
 
 dirac, estimates = script("dirac_gan"), script("wasserstein_estimate")
 

@@ -30,7 +30,7 @@ def build(model: str) -> nn.Module:
         network: nn.Module = models.get_model(model, weights=None)
     if hasattr(network, "transform_input"):
         # GoogLeNet and Inception: torchvision sets it where it loads their weights itself.
-        network.transform_input = True  # type: ignore[assignment]
+        network.transform_input = True  # type: ignore[assignment]  # a plain attribute, no module
     return network
 
 

@@ -220,7 +220,8 @@ def load(network: nn.Module, file: Path) -> dict[str, Any] | None:
     try:
         with safe_open(file, framework="pt") as stored:
             metadata = stored.metadata() or {}
-            network.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()}, assign=True)  # noqa: SIM118
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
+            network.load_state_dict(tensors, assign=True)
         facts: dict[str, Any] = json.loads(metadata["facts"])
         return facts if metadata["sha256"] == weights_hash(network) else None
     except (OSError, SafetensorError, RuntimeError, KeyError, ValueError):

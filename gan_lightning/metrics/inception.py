@@ -48,15 +48,15 @@ class _Repooled(nn.Module):
         return torch.cat([*others, self.branch_pool(self.pool(x))], dim=1)
 
 
-class _A(_Repooled, inception.InceptionA):  # type: ignore[misc]
+class _A(_Repooled, inception.InceptionA):  # type: ignore[misc]  # torchvision has no types
     pass
 
 
-class _C(_Repooled, inception.InceptionC):  # type: ignore[misc]
+class _C(_Repooled, inception.InceptionC):  # type: ignore[misc]  # torchvision has no types
     pass
 
 
-class _E(_Repooled, inception.InceptionE):  # type: ignore[misc]
+class _E(_Repooled, inception.InceptionE):  # type: ignore[misc]  # torchvision has no types
     pass
 
 

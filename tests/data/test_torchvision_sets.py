@@ -102,7 +102,7 @@ def test_every_set_is_read_as_it_was_written(
     parts = dict(zip(("train", "test"), write_set(tmp_path, name, monkeypatch), strict=True))
     before = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*")}
     for split, (images, labels) in parts.items():
-        sample_set = TorchvisionSource(name, str(tmp_path), split).load()  # type: ignore[arg-type]
+        sample_set = TorchvisionSource(name, str(tmp_path), split).load()  # type: ignore[arg-type]  # split is text
         assert np.array_equal(levels(sample_set.samples), images)
         assert sample_set.labels is not None
         assert sample_set.labels.dtype == torch.int64
@@ -310,7 +310,7 @@ def test_only_what_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_a_refusing_server_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbid(*args: Any, **kwargs: Any) -> None:
-        raise HTTPError("http://example.org/x", 403, "Forbidden", None, None)  # type: ignore[arg-type]
+        raise HTTPError("http://example.org/x", 403, "Forbidden", None, None)  # type: ignore[arg-type]  # no headers, no body
 
     monkeypatch.setattr(urllib.request, "urlopen", forbid)
     assert "could not be downloaded (HTTP Error 403: Forbidden)" in message(TorchvisionSource("KMNIST", str(tmp_path)))
