@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
 
-.PHONY: help setup train test mutants lint format type lock clean
+.PHONY: help setup train test quick mutants lint format type docs lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,9 @@ train: $(STAMP)  ## train; ARGS="loss=wgan_gp seed=1" are overrides
 test: $(STAMP)  ## run the tests; ARGS="-k resume" are pytest's
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
 
+quick: $(STAMP)  ## run the tests that take half a minute
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
 mutants: $(STAMP)  ## run the tests of losses/ against mutants of them
 	$(BIN)/python tests/mutants.py $(ARGS)
 
@@ -39,6 +42,10 @@ format: $(STAMP)  ## mend style
 
 type: $(STAMP)  ## check types
 	$(BIN)/mypy
+
+# The variable silences what Material for MkDocs prints about MkDocs 2, which is kept out by pyproject.toml.
+docs: $(STAMP)  ## build the documentation into build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 lock: $(STAMP)  ## renew the locked versions
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade --quiet \

@@ -26,13 +26,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor
 
-from gan_lightning.commands.experiment import run_experiment
 from gan_lightning.commands.train import SCHEMA
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import Sources, compose
 from gan_lightning.data.datamodule import GANDataModule
-from gan_lightning.data.rounds import to_unit_range
-from gan_lightning.losses.regularizers import Penalty, Projection
+from gan_lightning.losses.regularizers import by_kind
+from gan_lightning.runs.run import run_experiment
+from gan_lightning.samples import as_floats
 from gan_lightning.training.gan import GAN
 
 WARM_UP = 50
@@ -72,26 +72,26 @@ def bare_loop(model: GAN, batches: Iterator[Tensor]) -> Callable[[int], None]:
     """The module's algorithm as a plain loop over its networks, objective and regularizers."""
     generator, discriminator, objective = model.generator, model.discriminator, model.objective
     generator_optimizer, discriminator_optimizer = model.configure_optimizers()
-    penalties = [r for r in model.regularizers.values() if isinstance(r, Penalty)]
-    projections = [r for r in model.regularizers.values() if isinstance(r, Projection)]
+    adapter, regularizers = model.adapter(), by_kind(model.regularizers)
+    latent_dim = generator.latent_dim
 
     def run(iterations: int) -> None:
         for iteration in range(iterations):
-            for _ in range(model.schedule.steps(iteration)):
-                for projection in projections:
+            for _ in range(model.critic_updates.updates(iteration)):
+                for projection in regularizers.projections.values():
                     projection.project(discriminator)
                 real = next(batches)
                 with torch.no_grad():
-                    fake = generator(model.sample_latents(len(real)))
-                real_logits, fake_logits = model.judge(real, fake, None)
-                loss = objective.discriminator(real_logits, fake_logits)["adversarial"]
-                for penalty in penalties:
+                    fake = generator(model.latents.draw(len(real), latent_dim))
+                of_real, of_fake = adapter.both_outputs(real, fake, None)
+                loss = objective.discriminator(of_real.logits, of_fake.logits)["adversarial"]
+                for penalty in regularizers.penalties.values():
                     loss = loss + penalty.penalty(discriminator, real, fake)[0]
                 discriminator_optimizer.zero_grad()
                 loss.backward()
                 discriminator_optimizer.step()
             discriminator.requires_grad_(False)
-            fake = generator(model.sample_latents(len(real)))
+            fake = generator(model.latents.draw(len(real), latent_dim))
             loss = objective.generator(discriminator(fake))["adversarial"]
             generator_optimizer.zero_grad()
             loss.backward()
@@ -116,15 +116,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options, overrides = parser.parse_known_args()
     overrides += [f"loss={options.loss}", f"dataset={options.dataset}", f"trainer.max_steps={options.iterations}"]
-    overrides += ["trainer.enable_progress_bar=false", "loss.schedule.boost=0", "samples.every=1000000"]
+    overrides += ["trainer.enable_progress_bar=false", "loss.critic_updates.boost=0", "samples.every=1000000"]
     config = compose(Sources("train"), overrides, SCHEMA)
     del config.hydra
     torch.set_num_threads(config.threads or torch.get_num_threads())  # for the loops as for the run
     data: GANDataModule = build(config, "data")
-    images = data.loaded
+    images = data.loaded.samples
     loader = DataLoader(Pictures(images), data.batch_size, shuffle=True, drop_last=True)
     loops = {
-        "bare loop": bare_loop(build(config, "model"), minibatches(to_unit_range(images), data.batch_size)),
+        "bare loop": bare_loop(build(config, "model"), minibatches(as_floats(images), data.batch_size)),
         "data loader": bare_loop(build(config, "model"), for_ever(loader)),
     }
     times: dict[str, list[float]] = {"gan_lightning": [], **{name: [] for name in loops}}

@@ -7,7 +7,7 @@
     python benchmarks/health_check.py multirun/healthy
 
 Prints a row a run, from its second measurement on: least and largest value of each number, and the verdicts, of which a
-healthy run has none. The thresholds in gan_lightning.training.verdicts keep their distance from these.
+healthy run has none. The thresholds in gan_lightning.watching.verdicts keep their distance from these.
 """
 
 import argparse

@@ -61,18 +61,11 @@ METHODS = (
 )
 
 
-class Dirac(GAN):
-    """The one module, stepped by hand: without a trainer, a loss is differentiated by itself."""
-
-    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        loss.backward()
-
-
 def trajectory(method: Method, steps: int = STEPS) -> Tensor:
     """The points (theta, psi) of a training: (steps + 1, 2)."""
     torch.manual_seed(0)
     descent = partial(SGD, lr=RATE)
-    model = Dirac(
+    model = GAN(
         DiracGenerator(1, [1]),
         LinearDiscriminator([1]),
         method.objective,

@@ -6,7 +6,7 @@ A WGAN-GP and a vanilla GAN of the same perceptrons are trained on the digits by
 discriminator updates for one of the generator's, so that the discriminator is always close to its optimum. Along the
 way are taken, of all 1,797 images and as many samples, the critic's estimate of the Wasserstein-1 distance and the
 lower bound of the Jensen-Shannon divergence that the vanilla discriminator's loss L amounts to, log 2 - L / 2 (figure 4
-of arXiv:1701.07875). Samples are judged by the Wasserstein-1 distance of 512 of them to 512 images in the space of
+of arXiv:1701.07875). Samples are measured by the Wasserstein-1 distance of 512 of them to 512 images in the space of
 pixels, found exactly as the cheapest assignment (the paper judges by eye). Prints how what the losses say falls while
 the distance does, and the correlation over a training, and draws docs/images/loss_and_quality.png.
 """
@@ -24,11 +24,11 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 from torch.optim import Adam
 
-from gan_lightning.data.rounds import to_unit_range
 from gan_lightning.data.sources import Digits
 from gan_lightning.losses.objectives import Objective, Vanilla, Wasserstein
 from gan_lightning.losses.regularizers import GradientPenalty
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_lightning.samples import as_floats
 from gan_lightning.training.gan import GAN
 
 PICTURE = Path(__file__).parent / "images" / "loss_and_quality.png"
@@ -71,13 +71,6 @@ RECIPES = (
 )
 
 
-class ByHand(GAN):
-    """The one module, stepped by hand: without a trainer, a loss is differentiated by itself."""
-
-    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        loss.backward()
-
-
 def wasserstein(real: Tensor, fake: Tensor) -> float:
     """The Wasserstein-1 distance of two sets of as many samples (N, ...) each, by Euclidean distances."""
     costs = torch.cdist(real.flatten(1), fake.flatten(1))
@@ -87,14 +80,14 @@ def wasserstein(real: Tensor, fake: Tensor) -> float:
 def shuffled_digits() -> Tensor:
     """The digits (1797, 1, 8, 8), in [-1, 1], in the order of seed 0, which it sets."""
     torch.manual_seed(0)
-    images = to_unit_range(Digits().load().samples)
+    images = as_floats(Digits().load().samples)
     return images[torch.randperm(len(images))]
 
 
 def training(recipe: Recipe, iterations: int = ITERATIONS, every: int = EVERY) -> list[tuple[int, float, float]]:
     """The iteration, what the loss says and the distance of the samples, every so many iterations."""
     images = shuffled_digits()
-    model = ByHand(
+    model = GAN(
         MLPGenerator(64, SHAPE),
         MLPDiscriminator(SHAPE),
         recipe.objective,
@@ -111,8 +104,9 @@ def training(recipe: Recipe, iterations: int = ITERATIONS, every: int = EVERY) -
         model.generator_step(real, generator_optimizer)
         if iteration % every == 0:
             with torch.no_grad():
-                fake, _ = model.fakes(len(images), None)
-                (loss,) = recipe.objective.discriminator(*model.judge(images, fake, None)).values()
+                fake, _ = model.fakes(len(images))
+                of_real, of_fake = model.adapter().both_outputs(images, fake, None)
+                (loss,) = recipe.objective.discriminator(of_real.logits, of_fake.logits).values()
             found.append((iteration, recipe.distance_of(float(loss)), wasserstein(images[:MATCHED], fake[:MATCHED])))
     return found
 

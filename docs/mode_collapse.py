@@ -21,9 +21,9 @@ from sklearn.svm import SVC
 from torch import Tensor
 
 from gan_lightning import load_generator, train
-from gan_lightning.data.rounds import to_unit_range
 from gan_lightning.data.sources import Digits
 from gan_lightning.pictures import grid
+from gan_lightning.samples import as_floats
 
 PICTURE = Path(__file__).parent / "images" / "mode_collapse.png"
 METHODS = {"vanilla": (), "packs of four": ("loss.packing=4",), "WGAN-GP": ("loss=wgan_gp",)}
@@ -58,7 +58,7 @@ def outcome(folder: Path, classifier: Any, real: Tensor, *overrides: str) -> Out
     run = train(
         "experiment=mode_collapse",
         *overrides,
-        "advice=off",
+        "compatibility_warnings=false",
         "trainer.accelerator=cpu",
         "trainer.enable_progress_bar=false",
         f"hydra.run.dir={folder}",
@@ -72,7 +72,7 @@ def main() -> None:
     torch.set_num_threads(1)
     data = Digits().load()
     assert data.labels is not None
-    real = to_unit_range(data.samples)
+    real = as_floats(data.samples)
     classifier = train_classifier(real, data.labels)
     figure = Figure(figsize=(9, 5.5), dpi=100, layout="constrained")
     rows = figure.subplots(2, len(METHODS), height_ratios=(3, 2), sharey="row")

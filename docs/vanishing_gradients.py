@@ -15,19 +15,18 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from gan_lightning.data.rounds import to_unit_range
 from gan_lightning.data.sources import Digits
 from gan_lightning.losses.objectives import Objective, Vanilla, Wasserstein
 from gan_lightning.losses.regularizers import GradientPenalty
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_lightning.samples import as_floats
 from gan_lightning.training.gan import GAN
 
 PICTURE = Path(__file__).parent / "images" / "vanishing_gradients.png"
@@ -46,13 +45,6 @@ LOSSES: dict[str, Objective] = {
     "non-saturating": Vanilla(),
     "Wasserstein, gradient penalty": Wasserstein(),
 }
-
-
-class ByHand(GAN):
-    """The one module, stepped by hand: without a trainer, a loss is differentiated by itself."""
-
-    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        loss.backward()
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ def minibatches(images: Tensor, count: int, size: int = BATCH) -> Iterator[Tenso
 def generators(images: Tensor, passes: Sequence[int] = PASSES) -> list[Generator]:
     """The generator of one vanilla training after so many passes over the images (N, 1, 8, 8)."""
     torch.manual_seed(0)
-    model = ByHand(MLPGenerator(64, SHAPE), MLPDiscriminator(SHAPE), Vanilla(), TRAINING, TRAINING)
+    model = GAN(MLPGenerator(64, SHAPE), MLPDiscriminator(SHAPE), Vanilla(), TRAINING, TRAINING)
     generator_optimizer, discriminator_optimizer = model.configure_optimizers()
     iterations = [round(n * len(images) / BATCH) for n in passes]
     found = []
@@ -95,8 +87,8 @@ def gradient_norm(generator: Generator, critic: nn.Module, objective: Objective,
 def towards_optimality(generator: Generator, images: Tensor, steps: int = STEPS) -> list[Point]:
     """The measurements along the training of a new discriminator and a new critic against a fixed generator."""
     torch.manual_seed(1)
-    classifier = ByHand(generator, MLPDiscriminator(SHAPE, WIDTH), Vanilla(), OPTIMALITY, OPTIMALITY)
-    critic = ByHand(
+    classifier = GAN(generator, MLPDiscriminator(SHAPE, WIDTH), Vanilla(), OPTIMALITY, OPTIMALITY)
+    critic = GAN(
         generator,
         MLPDiscriminator(SHAPE, WIDTH),
         Wasserstein(),
@@ -125,7 +117,7 @@ def towards_optimality(generator: Generator, images: Tensor, steps: int = STEPS)
 
 
 def main() -> None:
-    images = to_unit_range(Digits().load().samples)
+    images = as_floats(Digits().load().samples)
     figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
     rows = figure.subplots(2, len(PASSES), sharex=True, sharey="row")
     for column, passes, generator in zip(rows.T, PASSES, generators(images), strict=True):

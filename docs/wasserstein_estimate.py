@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.optim import Adam, RMSprop
 
 from gan_lightning.losses.objectives import Wasserstein
-from gan_lightning.losses.regularizers import GradientPenalty, Projection, WeightClipping
+from gan_lightning.losses.regularizers import GradientPenalty, WeightClipping, by_kind
 from gan_lightning.networks.dirac import LinearDiscriminator
 from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.generator import Generator
@@ -51,13 +51,10 @@ class Shifted(Generator):
 
 
 class Critic(GAN):
-    """The one module, of which only the discriminator's steps are taken; a loss is differentiated by itself."""
+    """The one module, of which only the discriminator's steps are taken."""
 
     def __init__(self, critic: Discriminator, optimizer: Any, regularizers: dict[str, Any]) -> None:
         super().__init__(Shifted(), critic, Wasserstein(), optimizer, optimizer, regularizers=regularizers)
-
-    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        loss.backward()
 
 
 def perceptron() -> Discriminator:
@@ -93,7 +90,7 @@ def estimate(mean: float, method: str, steps: int = STEPS) -> tuple[float, Discr
     _, optimizer = model.configure_optimizers()
     for step in range(steps):
         model.discriminator_step(mean + STD * torch.randn(SAMPLES, 1), optimizer, number=step)
-    for _, clipping in model.of_kind(Projection):
+    for clipping in by_kind(model.regularizers).projections.values():
         clipping.project(model.discriminator)
     with torch.no_grad():
         noise = STD * torch.randn(100_000, 1)

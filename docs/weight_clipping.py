@@ -33,7 +33,7 @@ from torch.optim import Adam, RMSprop
 from gan_lightning.data.sources import Source
 from gan_lightning.data.toys import Grid, Ring, SwissRoll
 from gan_lightning.losses.objectives import Wasserstein
-from gan_lightning.losses.regularizers import GradientPenalty, Projection, WeightClipping
+from gan_lightning.losses.regularizers import GradientPenalty, WeightClipping, by_kind
 from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.mlp import MLPDiscriminator
@@ -68,7 +68,7 @@ class Noisy(Generator):
 
 
 class Critic(GAN):
-    """The one module, of which only the discriminator's steps are taken; a loss is differentiated by itself."""
+    """The one module, of which only the discriminator's steps are taken."""
 
     def __init__(
         self, data: Tensor, layers: int, optimizer: Any, regularizer: GradientPenalty | WeightClipping
@@ -81,9 +81,6 @@ class Critic(GAN):
             optimizer,
             regularizers={"lipschitz": regularizer},
         )
-
-    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        loss.backward()
 
 
 def perceptron(layers: int) -> Discriminator:
@@ -111,7 +108,7 @@ def train(model: Critic, data: Tensor, steps: int) -> Discriminator:
     _, optimizer = model.configure_optimizers()
     for step in range(steps):
         model.discriminator_step(data[torch.randint(len(data), (BATCH,))], optimizer, number=step)
-    for _, projection in model.of_kind(Projection):
+    for projection in by_kind(model.regularizers).projections.values():
         projection.project(model.discriminator)
     return model.discriminator
 

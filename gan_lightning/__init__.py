@@ -4,22 +4,34 @@ from gan_lightning import train, load_generator
 
 run = train("loss=wgan_gp", "trainer.max_steps=500")
 images = load_generator(run.folder).sample(64, seed=0)  # (64, C, H, W) in [-1, 1]
+
+Losses, networks and so on are public names of the rooms: `gan_lightning.losses.Wasserstein`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "UserError", "load_generator", "train"]
+__all__ = ["Run", "Sampler", "UserError", "load_generator", "train"]
 
 if TYPE_CHECKING:
-    from gan_lightning.api import Run, load_generator, train
+    from gan_lightning.commands.train import train
     from gan_lightning.errors import UserError
+    from gan_lightning.runs.run import Run
+    from gan_lightning.sampling.sampler import Sampler, load_generator
+
+# Imported when they are asked for: torch takes seconds, Lightning and Hydra more, and neither a config mistake on the
+# command line nor a generator has a use for all of them.
+PLACES = {
+    "Run": "gan_lightning.runs.run",
+    "Sampler": "gan_lightning.sampling.sampler",
+    "UserError": "gan_lightning.errors",
+    "load_generator": "gan_lightning.sampling.sampler",
+    "train": "gan_lightning.commands.train",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Importing torch takes seconds: a config mistake on the command line is answered without it.
-    if name in __all__:
-        from gan_lightning import api
-
-        return getattr(api, name)
+    if name in PLACES:
+        return getattr(import_module(PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command = arguments.pop(0) if arguments and arguments[0].isidentifier() else "train"
         if command not in COMMANDS:
-            from gan_lightning.config.suggest import did_you_mean
+            from gan_lightning.suggest import did_you_mean
 
             raise UserError(
                 f"There is no command {command!r}; there are {', '.join(COMMANDS)}."

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from gan_lightning.errors import UserError
+from gan_lightning.suggest import did_you_mean
+
 CONFIG = Path("config.yaml")  # the resolved config
 SAVED = Path(".hydra") / "config.yaml"  # the same with its interpolations, which a resumed run is composed from
 LAST = Path("checkpoints") / "last.ckpt"
@@ -10,3 +13,15 @@ GENERATOR = Path("generator.safetensors")  # the average generator, with its con
 SAMPLES = Path("samples")
 METRICS = Path("metrics.csv")
 RESULTS = Path("results.json")
+
+
+def find_generator(run: str) -> Path:
+    """The generator.safetensors of a run's folder, or the file itself. Raises UserError if there is none."""
+    path = Path(run)
+    if not path.exists():
+        siblings = [str(sibling) for sibling in path.parent.glob("*")] if path.parent.is_dir() else []
+        raise UserError(f"run is {run}, which does not exist.{did_you_mean(str(path), siblings)}")
+    file = path / GENERATOR if path.is_dir() else path
+    if not file.is_file():
+        raise UserError(f"run is {run}, which holds no {GENERATOR}; it may have stopped before its first checkpoint.")
+    return file

@@ -42,7 +42,7 @@ def _hints(kind: Hashable) -> dict[str, Any]:
 def check_ranges(instance: Any) -> None:
     """Raises ValueError if a field of a dataclass instance lies outside the range its annotation names.
 
-    A schedule (see gan_lightning.scheduled) lies within it if both of its ends do, a sequence if all of its items do.
+    A schedule (see gan_lightning.schedules) lies within it if both of its ends do, a sequence if all of its items do.
     """
     for name, hint in _hints(type(instance)).items():  # type: ignore[arg-type]  # classes are hashable
         field = getattr(instance, name, None)

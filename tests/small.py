@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from gan_lightning.config.compose import CONF
+from gan_lightning.config.places import CONF
 
 SIZES = {"hidden_dim": 8, "blocks": 1, "width": 4, "expansion": 1, "group_width": 2, "embedding_dim": 3}
 UNWATCHED = ("evaluation.every=null", "dashboard.every=null")

@@ -4,11 +4,13 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import gan_lightning
+from gan_lightning import namespace
 from gan_lightning.__main__ import COMMANDS
 
 PACKAGE = Path(gan_lightning.__file__).parent
@@ -19,27 +21,34 @@ MODULES = {
 TREES = {module: ast.parse(path.read_text(encoding="utf-8"), str(path)) for module, path in MODULES.items()}
 
 OWN = "gan_lightning."
-PURE = {"torch", OWN + "types", OWN + "scheduled"}
-LIBRARIES = {"torch", "torchvision", "pytorch_lightning", "numpy", "sklearn", "PIL", "rich", "safetensors"}
-COMMON = {OWN + name for name in ("losses", "networks", "pictures", "seeds", "errors", "types", "__version__")}
-TIMED = {OWN + "latents", OWN + "scheduled"}  # what training alone feeds and schedules
+EVERYWHERE = {OWN + name for name in ("errors", "files", "formats", "namespace", "run_folder", "suggest", "types")}
+EVERYWHERE |= {OWN + "schedules", OWN + "seeds", OWN + "__version__"}
+PURE = EVERYWHERE | {"torch", OWN + "samples"}
+LIGHTNING = PURE | {"pytorch_lightning", "numpy", "rich", OWN + "pictures"}
+ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampling")}
 
-# What each part of the package may import, beside the standard library and itself. Parts that are not listed
-# (commands, api, __main__) may import everything.
+# What each room may import, beside the standard library and itself; and so the files beside them. Those that are not
+# listed (runs, commands and __main__) may import everything.
 ALLOWED = {
-    "types": set(),
     "errors": set(),
-    "run_folder": set(),
-    "seeds": {"torch"},
-    "scheduled": set(),
-    "latents": {"torch", OWN + "types"},
-    "metrics": {"torch", "torchvision", "scipy", "safetensors", OWN + "errors", OWN + "types"},
+    "files": set(),
+    "formats": {OWN + "errors"},
+    "namespace": set(),
     "pictures": {"torch", "PIL", "matplotlib"},
+    "run_folder": {OWN + "errors", OWN + "suggest"},
+    "samples": {"torch"},
+    "schedules": set(),
+    "seeds": {"torch"},
+    "suggest": set(),
+    "types": set(),
     "losses": PURE,
     "networks": PURE,
-    "data": LIBRARIES | COMMON,
-    "training": LIBRARIES | COMMON | TIMED | {OWN + "data", OWN + "metrics", OWN + "run_folder"},
-    "config": {"hydra", "omegaconf", OWN + "errors", OWN + "types"},
+    "metrics": PURE | {"torchvision", "scipy", "safetensors"},
+    "sampling": PURE | {"safetensors", OWN + "networks"},
+    "data": LIGHTNING | {"torchvision", "sklearn", "PIL"},
+    "training": LIGHTNING | ROOMS,
+    "watching": LIGHTNING | ROOMS | {OWN + "training"},
+    "config": EVERYWHERE | {"hydra", "omegaconf", "yaml"},
 }
 
 
@@ -78,7 +87,7 @@ def is_package(module: str) -> bool:
 def test_all_parts_are_there():
     parts = {module.removeprefix(OWN).split(".")[0] for module in MODULES}
     assert ALLOWED.keys() <= parts
-    assert parts - ALLOWED.keys() <= {"gan_lightning", "__main__", "api", "commands"}
+    assert parts - ALLOWED.keys() == {"gan_lightning", "__main__", "runs", "commands"}
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -91,25 +100,30 @@ def test_imports_point_in_one_direction(module):
     [
         ("losses.new", "from gan_lightning.networks.mlp import MLPGenerator"),
         ("losses.new", "from gan_lightning import networks"),
+        ("losses.new", "from gan_lightning.pictures import grid"),
         ("losses.new", "from ..networks import mlp"),
         ("losses.new", "def late():\n    import pytorch_lightning.callbacks"),
         ("losses.new", "import torchvision"),
+        ("losses.new", "from gan_lightning.sampling.latents import Coded"),
         ("networks.new", "from gan_lightning.losses import objectives"),
         ("networks.new", "from omegaconf import DictConfig"),
-        ("networks.new", "from gan_lightning.latents import Normal"),
-        ("losses.new", "from gan_lightning.latents import Coded"),
-        ("latents", "from gan_lightning.networks.generator import Generator"),
-        ("scheduled", "import torch"),
+        ("networks.new", "from gan_lightning.sampling.latents import Normal"),
+        ("sampling.new", "from gan_lightning.data.rounds import RoundLoader"),
+        ("sampling.new", "from omegaconf import OmegaConf"),
+        ("sampling.new", "import pytorch_lightning"),
+        ("schedules", "import torch"),
         ("metrics.new", "import numpy"),
-        ("metrics.new", "from gan_lightning.data.rounds import as_floats"),
-        ("metrics.new", "from gan_lightning.training.evaluator import Evaluator"),
+        ("metrics.new", "from gan_lightning.data.rounds import RoundLoader"),
+        ("metrics.new", "from gan_lightning.watching.evaluator import Evaluator"),
         ("pictures", "import numpy"),
-        ("data.new", "from gan_lightning.scheduled import Clock"),
         ("data.new", "from gan_lightning.training.gan import GAN"),
+        ("data.new", "from gan_lightning.losses.objectives import Terms"),
         ("data.new", "import gan_lightning.config.build as build"),
         ("data.new", "import gan_lightning"),
         ("training.new", "from hydra.utils import instantiate"),
-        ("training.new", "from gan_lightning.commands import train"),
+        ("training.new", "from gan_lightning.watching.monitor import Monitor"),
+        ("watching.new", "from gan_lightning.runs.run import Run"),
+        ("watching.new", "from gan_lightning.commands import train"),
         ("config.new", "from torch import Tensor"),
         ("config.new", "from gan_lightning.data.sources import Source"),
         ("types", "from gan_lightning.errors import UserError"),
@@ -124,9 +138,9 @@ def test_the_rules_catch_what_they_are_for(module, code):
     [
         ("losses.new", "import torch.nn\nfrom math import prod\nfrom gan_lightning.types import PositiveInt"),
         ("losses.new", "from gan_lightning.losses.objectives import Terms\nfrom . import objectives"),
-        ("training.new", "from gan_lightning import __version__\nfrom gan_lightning.data.rounds import Round"),
-        ("losses.new", "from gan_lightning.scheduled import Scheduled"),
-        ("training.new", "from gan_lightning.latents import Prior\nfrom gan_lightning.scheduled import Clock"),
+        ("training.new", "from gan_lightning import __version__\nfrom gan_lightning.data.rounds import RoundLoader"),
+        ("losses.new", "from gan_lightning.schedules import Scheduled"),
+        ("training.new", "from gan_lightning.sampling.latents import Prior\nfrom gan_lightning.schedules import Clock"),
         ("config.new", "from omegaconf import OmegaConf"),
         ("commands.new", "import hydra, torch\nfrom gan_lightning.training import gan"),
     ],
@@ -147,15 +161,21 @@ def calls(tree: ast.AST, methods: set[str], within: str = "") -> Iterator[tuple[
 
 
 def test_gradients_and_steps_are_made_in_one_place():
-    """But for the classifier that generated samples are measured by."""
+    """But for the classifier that samples are measured by, and for gradients without a trainer."""
     found = [
         (name, module + within)
         for module, tree in TREES.items()
-        for name, within in calls(tree, {"backward", "manual_backward", "step"})
+        for name, within in calls(tree, {"backward", "manual_backward", "step", "optimizer_step"})
         if module != "gan_lightning.metrics.classifier"
     ]
-    assert len({place for _, place in found}) == 1, found
-    assert sorted(name for name, _ in found) == ["manual_backward", "step"]
+    assert {place for _, place in found} == {
+        "gan_lightning.training.gan.GAN." + name for name in ("update", "manual_backward")
+    }
+    assert sorted(name for name, place in found if place.endswith("update")) == [
+        "manual_backward",
+        "optimizer_step",
+        "step",
+    ]
 
 
 def test_calls_are_found_wherever_they_are():
@@ -163,15 +183,63 @@ def test_calls_are_found_wherever_they_are():
     assert list(calls(ast.parse(code), {"backward", "step"})) == [("backward", ".A.f"), ("step", "")]
 
 
-@pytest.mark.parametrize(
-    "module", ["gan_lightning", "gan_lightning.__main__", *(f"gan_lightning.commands.{name}" for name in COMMANDS)]
-)
+def imported(code: str, *names: str) -> set[str]:
+    """Which of some packages a program has imported."""
+    code = f"import sys\n{code}\nprint(*(name for name in {names} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+HEAVY = ("torch", "pytorch_lightning", "lightning_fabric", "hydra", "tensorboard", "torchvision", "sklearn", "numpy")
+
+
+@pytest.mark.parametrize("module", ["gan_lightning", "gan_lightning.__main__", "gan_lightning.commands.sample"])
+def test_starts_with_nothing(module):
+    assert imported(f"import {module}", *HEAVY) == set()
+
+
+@pytest.mark.parametrize("module", [f"gan_lightning.commands.{name}" for name in COMMANDS])
 def test_starts_without_torch(module):
     """A mistake on the command line is answered before torch is imported, which takes seconds."""
-    heavy = ["torch", "pytorch_lightning", "torchvision", "sklearn", "numpy"]
-    code = f"import sys, {module}; print(*(name for name in {heavy} if name in sys.modules))"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout.split() == []
+    assert imported(f"import {module}", *HEAVY) <= {"hydra"}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from gan_lightning import load_generator; load_generator({run!r}).sample(2)",
+        "from gan_lightning.__main__ import main; main(['sample', 'run={run}', 'n=2', 'out={out}'])",
+    ],
+    ids=["load_generator", "sample"],
+)
+def test_sampling_imports_neither_lightning_nor_hydra_nor_tensorboard(code, tmp_path):
+    code = code.format(run=str(Path(__file__).parent / "saved_runs" / "format_1"), out=tmp_path / "grid.png")
+    unwanted = {"pytorch_lightning", "lightning_fabric", "hydra", "tensorboard", "torchvision", "sklearn", "matplotlib"}
+    found = imported(code, *unwanted, "torch", "torch.utils.tensorboard")
+    assert found == {"torch"}
+
+
+ROOMS_WITH_NAMES = ["losses", "networks", "metrics", "data", "sampling", "training", "watching"]
+
+
+@pytest.mark.parametrize("room", ROOMS_WITH_NAMES)
+def test_a_rooms_public_names_are_those_of_its_files(room):
+    """Each is in one file alone, is no file's name, and is seen by type checkers, for whom star imports stand."""
+    found = [(name, module) for module, names in namespace.defined(OWN + room) for name in names]
+    names = [name for name, _ in found]
+    assert [name for name in set(names) if names.count(name) > 1] == []
+    modules = {module for module in MODULES if module.startswith(f"{OWN}{room}.")}
+    assert set(names).isdisjoint(module.rpartition(".")[2] for module in modules)
+    stars = {name.removesuffix(".*") for name, _ in imports(TREES[OWN + room], OWN + room, True) if name.endswith(".*")}
+    assert stars == modules
+    assert dir(import_module(OWN + room)) == sorted(names)
+    for name, module in found:
+        assert getattr(import_module(OWN + room), name) is getattr(import_module(module), name)
+
+
+def test_a_name_that_no_file_has():
+    with pytest.raises(AttributeError, match=r"module 'gan_lightning\.losses' has no attribute 'Waserstein'"):
+        import_module("gan_lightning.losses").Waserstein  # noqa: B018 (looking it up is what is tested)
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if TREES[module].body])

@@ -12,7 +12,8 @@ from small import small
 
 from gan_lightning import train
 from gan_lightning.commands.train import SCHEMA
-from gan_lightning.config.compose import CONF, Sources, compose, plain
+from gan_lightning.config.compose import Sources, compose, plain
+from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError
 
 OPTIONS: dict[str, list[str]] = {}
@@ -45,7 +46,7 @@ def one_iteration(folder: Path, *overrides: str) -> None:
     run = train(
         *small(*overrides),
         "dataset.batch_size=8",
-        "loss.schedule.boost=0",
+        "loss.critic_updates.boost=0",
         "samples.count=1",
         "trainer.max_steps=1",
         "trainer.accelerator=cpu",
@@ -118,7 +119,7 @@ def refusal_of_network(loss: str, network: str) -> str | None:
         return "this generator is told none"
     if network in AUTOENCODERS:
         return {
-            "pacgan": r"judges single samples; use loss\.packing=1",
+            "pacgan": r"scores single samples; use loss\.packing=1",
             "acgan": "outputs are 1, its logit, or 4",
             "infogan": "outputs are 1, its logit, or 4",
         }.get(loss)
@@ -142,7 +143,7 @@ def test_every_loss_and_every_network_train(tmp_path: Path, loss: str, network: 
 def refusal_of_conditioning(loss: str, conditioning: str) -> str | None:
     """Why a loss, with the network it brings along, can't be conditioned so."""
     if loss == "pacgan" and conditioning == "auxiliary":
-        return "classification judges single samples"
+        return "classification scores single samples"
     if loss in ("began", "ebgan"):
         return {"auxiliary": "outputs are 1, its logit, or 4", "projection": "no features to project labels on"}.get(
             conditioning
@@ -293,10 +294,7 @@ def test_nor_has_the_courses() -> None:
     assert composed("network=dcgan").network.discriminator.norm == "batch"  # which is what there was to take away
 
 
-OBJECTIVES = "gan_lightning.losses.objectives."
-REGULARIZERS = "gan_lightning.losses.regularizers."
-HEADS = "gan_lightning.losses.heads."
-LATENTS = "gan_lightning.latents."
+LOSSES, LATENTS = "gan_lightning.losses.", "gan_lightning.sampling."
 Node = tuple[str, dict[str, Any]]  # a target and its arguments
 
 
@@ -306,7 +304,7 @@ def node(target: str, /, **arguments: Any) -> Node:
 
 def schedule(kind: str, start: float, end: float) -> dict[str, Any]:
     """A schedule over the whole run."""
-    return {"_target_": f"gan_lightning.scheduled.{kind}", "start": start, "end": end}
+    return {"_target_": f"gan_lightning.schedules.{kind}", "start": start, "end": end}
 
 
 def adam(lr: Any, *betas: Any) -> Node:
@@ -336,59 +334,56 @@ class Recipe:
     conditioning: str = "none"
 
 
-VANILLA = node(OBJECTIVES + "Vanilla", saturating=False, label_smoothing=0.0)
-PLAIN_VANILLA = node(OBJECTIVES + "Vanilla", label_smoothing=0.0)
+VANILLA = node(LOSSES + "Vanilla", saturating=False, label_smoothing=0.0)
+PLAIN_VANILLA = node(LOSSES + "Vanilla", label_smoothing=0.0)
 DCGAN = adam(2e-4, 0.5, 0.999)
 R3GAN = adam(schedule("Cosine", 2e-4, 5e-5), 0.0, schedule("Cosine", 0.9, 0.99))
 RECIPES = {
     "vanilla": Recipe(VANILLA, DCGAN),
-    "minimax": Recipe(node(OBJECTIVES + "Vanilla", saturating=True, label_smoothing=0.0), DCGAN),
-    "lsgan": Recipe(node(OBJECTIVES + "LeastSquares", a=0.0, b=1.0, c=1.0), DCGAN),
-    "hinge": Recipe(
-        node(OBJECTIVES + "Hinge"), adam(schedule("Linear", 2e-4, 0), 0.0, 0.9), n_critic=5, norm="spectral"
-    ),
-    "ragan": Recipe(node(OBJECTIVES + "RelativisticAverage", inner="softplus"), DCGAN),
+    "minimax": Recipe(node(LOSSES + "Vanilla", saturating=True, label_smoothing=0.0), DCGAN),
+    "lsgan": Recipe(node(LOSSES + "LeastSquares", a=0.0, b=1.0, c=1.0), DCGAN),
+    "hinge": Recipe(node(LOSSES + "Hinge"), adam(schedule("Linear", 2e-4, 0), 0.0, 0.9), n_critic=5, norm="spectral"),
+    "ragan": Recipe(node(LOSSES + "RelativisticAverage", inner="softplus"), DCGAN),
     "r3gan": Recipe(
-        node(OBJECTIVES + "RelativisticPaired", inner="softplus"),
+        node(LOSSES + "RelativisticPaired", inner="softplus"),
         R3GAN,
         regularizers={
-            name: node(REGULARIZERS + name.upper(), weight=schedule("Cosine", 0.05, 0.005), every=1)
-            for name in ("r1", "r2")
+            name: node(LOSSES + name.upper(), weight=schedule("Cosine", 0.05, 0.005), every=1) for name in ("r1", "r2")
         },
         norm="none",
     ),
     "r1": Recipe(
         PLAIN_VANILLA,
         node("torch.optim.RMSprop", lr=1e-4, alpha=0.99),
-        regularizers={"r1": node(REGULARIZERS + "R1", weight=20.0, every=1)},
+        regularizers={"r1": node(LOSSES + "R1", weight=20.0, every=1)},
         norm="none",
     ),
     "dragan": Recipe(
         PLAIN_VANILLA,
         adam(1e-4, 0.5, 0.9),
-        regularizers={"dragan": node(REGULARIZERS + "DRAGAN", weight=10.0, scale=0.5, every=1)},
+        regularizers={"dragan": node(LOSSES + "DRAGAN", weight=10.0, scale=0.5, every=1)},
         latents=node(LATENTS + "Uniform", bound=1.0),
         norm="none",
     ),
     "wgan_clip": Recipe(
-        node(OBJECTIVES + "Wasserstein"),
+        node(LOSSES + "Wasserstein"),
         node("torch.optim.RMSprop", lr=5e-5),
         n_critic=5,
         boosts=(100, 25, 500),
-        regularizers={"weight_clipping": node(REGULARIZERS + "WeightClipping", bound=0.01)},
+        regularizers={"weight_clipping": node(LOSSES + "WeightClipping", bound=0.01)},
     ),
     "wgan_gp": Recipe(
-        node(OBJECTIVES + "Wasserstein"),
+        node(LOSSES + "Wasserstein"),
         adam(1e-4, 0.5, 0.9),
         n_critic=5,
-        regularizers={"gradient_penalty": node(REGULARIZERS + "GradientPenalty", weight=10.0, target=1.0, every=1)},
+        regularizers={"gradient_penalty": node(LOSSES + "GradientPenalty", weight=10.0, target=1.0, every=1)},
         norm="none",
     ),
     "wgan_lp": Recipe(
-        node(OBJECTIVES + "Wasserstein"),
+        node(LOSSES + "Wasserstein"),
         adam(1e-4, 0.5, 0.9),
         n_critic=5,
-        regularizers={"lipschitz_penalty": node(REGULARIZERS + "LipschitzPenalty", weight=10.0, every=1)},
+        regularizers={"lipschitz_penalty": node(LOSSES + "LipschitzPenalty", weight=10.0, every=1)},
         norm="none",
     ),
     "pacgan": Recipe(PLAIN_VANILLA, DCGAN, packing=2),
@@ -397,7 +392,7 @@ RECIPES = {
         DCGAN,
         heads={
             "classification": node(
-                HEADS + "Classification", outputs=10, discriminator_weight=1.0, generator_weight=1.0, on_fakes=True
+                LOSSES + "Classification", outputs=10, discriminator_weight=1.0, generator_weight=1.0, on_fakes=True
             )
         },
         conditioning="auxiliary",
@@ -407,21 +402,21 @@ RECIPES = {
         adam(1e-3, 0.5, 0.999),
         adam(2e-4, 0.5, 0.999),
         heads={
-            "information": node(HEADS + "MutualInformation", outputs=12, categorical=[10], continuous=2, weight=1.0)
+            "information": node(LOSSES + "MutualInformation", outputs=12, categorical=[10], continuous=2, weight=1.0)
         },
         latents=node(LATENTS + "Coded", categorical=[10], continuous=2),
         latent_dim=74,  # 62 of noise
     ),
     "began": Recipe(
-        node(OBJECTIVES + "BEGAN", gamma=0.5, k_rate=0.001),
+        node(LOSSES + "BEGAN", gamma=0.5, k_rate=0.001),
         adam(schedule("Linear", 1e-4, 0), 0.9, 0.999),
         network="mlp_autoencoder",
         error="l1",
     ),
     "ebgan": Recipe(
-        node(OBJECTIVES + "EnergyBased", margin=1.0),
+        node(LOSSES + "EnergyBased", margin=1.0),
         DCGAN,
-        heads={"pulling_away": node(HEADS + "PullingAway", outputs=32, weight=0.1)},
+        heads={"pulling_away": node(LOSSES + "PullingAway", outputs=32, weight=0.1)},
         network="mlp_autoencoder",
         error="l2",
     ),
@@ -453,14 +448,14 @@ def test_recipes_are_the_papers(loss: str) -> None:
     assert is_exactly(model["latents"], recipe.latents)
     boost, first, every = recipe.boosts or (0, 25, 500)
     counts = node(
-        "gan_lightning.training.schedule.CriticSchedule",
+        "gan_lightning.training.CriticUpdates",
         n_critic=recipe.n_critic,
         boost=boost,
         boost_first=first,
         boost_every=every,
     )
-    assert is_exactly(model["schedule"], counts)
-    assert values["data"]["schedule"] == model["schedule"]
+    assert is_exactly(model["critic_updates"], counts)
+    assert values["data"]["critic_updates"] == model["critic_updates"]
     assert values["data"]["packing"] == values["loss"]["packing"] == recipe.packing
     assert (network["name"], values["conditioning"]["name"]) == (recipe.network, recipe.conditioning)
     assert network["latent_dim"] == model["generator"]["latent_dim"] == (recipe.latent_dim or 64)

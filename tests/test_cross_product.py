@@ -14,10 +14,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gan_lightning.commands.train import SCHEMA
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import CONF, Sources, compose
+from gan_lightning.config.compose import Sources, compose
+from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError
-from gan_lightning.scheduled import Clock
-from gan_lightning.training.advice import refuse_data
+from gan_lightning.schedules import Clock
+from gan_lightning.training.compatibility import refuse_data
 from gan_lightning.training.gan import GAN
 
 LOSSES, REGULARIZERS, NETWORKS, CONDITIONINGS = (
@@ -38,7 +39,7 @@ REASONS = (
     "needs a discriminator whose logit is minus an energy",
     "penalises each sample's gradient",
     "clips weights that spectral normalisation",
-    "judges single samples",
+    "scores single samples",
     "alters single samples",
     "alters images, but the data set has vectors",
     "is told labels, but this generator takes none",
@@ -102,7 +103,7 @@ def shrunk(config: DictConfig, shape: tuple[int, ...]) -> DictConfig:
         config.network.latent_dim = LATENT_DIM
         if "embedding_dim" in config.network:
             config.network.embedding_dim = EMBEDDING_DIM
-        config.dataset.image_shape, config.dataset.classes = list(shape), CLASSES
+        config.dataset.sample_shape, config.dataset.classes = list(shape), CLASSES
     return config
 
 
@@ -163,12 +164,12 @@ def combinations(network: str, shape: tuple[int, ...]) -> Iterator[tuple[str, An
 def step(model: Plain, shape: tuple[int, ...]) -> None:
     """Two iterations of the module on random samples."""
     real, labels = torch.rand(BATCH, *shape) * 2 - 1, torch.arange(BATCH) % CLASSES
-    model.keep_time(CLOCK)
-    refuse_data(model, real)
+    regularizers = model.timetable.at(CLOCK).regularizers
+    refuse_data(model.parts, model.adapter(regularizers), real)
     optimizers = [torch.optim.SGD(network.parameters(), lr=1e-3) for network in (model.generator, model.discriminator)]
     for number in range(2):
-        model.discriminator_step(real, optimizers[1], labels, number)
-        model.generator_step(real, optimizers[0], labels)
+        mean = model.discriminator_step(real, optimizers[1], labels, number=number, regularizers=regularizers)
+        model.generator_step(real, optimizers[0], labels, regularizers=regularizers, real_mean=mean)
     assert all(value.isfinite().all() for value in model.state_dict().values())
     terms = model.means.take()
     assert all(torch.tensor(value).isfinite() for value in terms.values()), terms

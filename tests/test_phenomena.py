@@ -7,8 +7,8 @@ import torch
 from docs_scripts import script
 
 from gan_lightning import train
-from gan_lightning.data.rounds import to_unit_range
 from gan_lightning.data.sources import Digits
+from gan_lightning.samples import as_floats
 
 vanishing, clipping = script("vanishing_gradients"), script("weight_clipping")
 quality, collapse = script("loss_and_quality"), script("mode_collapse")
@@ -17,7 +17,7 @@ quality, collapse = script("loss_and_quality"), script("mode_collapse")
 @pytest.fixture(scope="module")
 def digits() -> torch.Tensor:
     """All of them, (1797, 1, 8, 8), in [-1, 1]."""
-    return to_unit_range(Digits().load().samples)
+    return as_floats(Digits().load().samples)
 
 
 # Vanishing gradients.

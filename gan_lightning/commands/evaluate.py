@@ -16,15 +16,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.commands.folders import find_generator
-from gan_lightning.config.compose import CONF, Sources, compose, with_paths, without_hydra
-from gan_lightning.config.suggest import did_you_mean
+from gan_lightning import formats
+from gan_lightning.config.compose import Sources, compose, with_paths, without_hydra
+from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError
-from gan_lightning.run_folder import CONFIG, RESULTS
+from gan_lightning.run_folder import CONFIG, RESULTS, find_generator
+from gan_lightning.runs import results
+from gan_lightning.suggest import did_you_mean
 from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
 
 if TYPE_CHECKING:
-    from gan_lightning.training.evaluator import Evaluator, Record
+    from gan_lightning.watching.evaluator import Evaluator, Record
 
 
 CELL = 20  # characters that a number, its interval and the space between columns take
@@ -81,19 +83,8 @@ def find_runs(pattern: str) -> list[Path]:
         if not (folder / CONFIG).is_file():
             raise UserError(f"run is {pattern}, but {folder} is not a run: it has no {CONFIG}.")
         find_generator(str(folder))
-        read_results(folder)
+        results.read(folder)
     return folders
-
-
-def read_results(run: Path) -> dict[str, Any]:
-    """What is in a run's results.json. Raises UserError if it can't be read."""
-    try:
-        results = json.loads((run / RESULTS).read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{run / RESULTS} can't be read ({error}); the run's folder is damaged.") from error
-    if not isinstance(results, dict):
-        raise UserError(f"{run / RESULTS} can't be read: it holds no results; the run's folder is damaged.")
-    return results
 
 
 def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
@@ -104,8 +95,8 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from gan_lightning.api import load_generator
-    from gan_lightning.training.evaluator import differences
+    from gan_lightning.sampling.sampler import load_generator
+    from gan_lightning.watching.evaluator import differences
 
     for run in runs:
         load_generator(run, config.weights, config.device)  # raises before anything is measured
@@ -136,11 +127,10 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
 
 def evaluator_of(config: DictConfig, run: Path, opened: "dict[str, Evaluator]", progress: Any) -> "Evaluator":
     """The evaluator of a run's data set; runs of one data set share it."""
-    from gan_lightning.config.build import build
-    from gan_lightning.training.evaluator import Evaluator
+    from gan_lightning.config.build import build_all
+    from gan_lightning.watching.evaluator import Evaluator
 
-    saved = OmegaConf.load(run / CONFIG)
-    assert isinstance(saved, DictConfig)
+    saved = OmegaConf.create(formats.upgrade(OmegaConf.to_container(OmegaConf.load(run / CONFIG))))
     nodes = [saved.data.source, saved.data.get("held_out")]
     rooted = [node for node in nodes if isinstance(node, DictConfig) and "root" in node]
     if config.root is not None and not rooted:
@@ -155,10 +145,11 @@ def evaluator_of(config: DictConfig, run: Path, opened: "dict[str, Evaluator]", 
     if key not in opened:
         task = progress.add_task(f"real samples of {saved.dataset.name}", total=None)
         try:
+            parts = build_all(together, ("data", "extractor", "metric"))
             opened[key] = Evaluator(
-                build(together, "data"),
-                build(together, "extractor"),
-                build(together, "metric"),
+                parts["data"],
+                parts["extractor"],
+                parts["metric"],
                 config.samples,
                 config.reference,
                 config.split,
@@ -178,15 +169,9 @@ def write(run: Path, record: "Record") -> None:
     """Adds a record to the run's results.json, in the place of one of the same protocol, and to its TensorBoard."""
     from torch.utils.tensorboard import SummaryWriter
 
-    from gan_lightning.training.evaluation import as_text
+    from gan_lightning.watching.evaluation import as_text
 
-    results = read_results(run)
-    same = ("iteration", "protocol")
-    others = [other for other in results.get("evaluations", []) if any(other[key] != record[key] for key in same)]
-    results["evaluations"] = [*others, record]
-    temporary = run / f"{RESULTS}.tmp"
-    temporary.write_text(json.dumps(results, indent=2) + "\n")
-    temporary.replace(run / RESULTS)
+    results.add_evaluation(run, record)
     protocol = record["protocol"]
     tag = f"final/{record['weights']}/{protocol['split']}/{protocol['extractor']}"  # one curve isn't to mix them
     with SummaryWriter(str(run)) as writer:

@@ -4,7 +4,6 @@ A process a job also means that a job's distributed ranks are started like a sin
 between jobs, and that this parent never imports torch.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -26,7 +25,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from gan_lightning.config.compose import override_value
-from gan_lightning.run_folder import RESULTS
+from gan_lightning.runs import results
 from gan_lightning.types import PositiveInt
 
 POLL_SECONDS = 0.2
@@ -182,10 +181,10 @@ def table(jobs: Sequence[Job], shared: str) -> Table:
     for name in ("status", "iterations", "seconds", "loss D", "loss G"):
         result.add_column(name, no_wrap=True)
     for job in jobs:
-        path = job.folder / RESULTS
-        results = json.loads(path.read_text()) if path.is_file() else {}
-        metrics = results.get("metrics", {})
-        found = [metrics.get(name) for name in ("loss/discriminator", "loss/generator")]
-        losses = ["-" if value is None else f"{value:.3f}" for value in found]
-        result.add_row(escape(job.name), job.status, str(results.get("iteration", "-")), f"{job.seconds:.0f}", *losses)
+        found = results.find(job.folder)
+        metrics = found.metrics if found else {}
+        values = [metrics.get(name) for name in ("loss/discriminator", "loss/generator")]
+        losses = ["-" if value is None else f"{value:.3f}" for value in values]
+        iteration = str(found.iteration) if found else "-"
+        result.add_row(escape(job.name), job.status, iteration, f"{job.seconds:.0f}", *losses)
     return result

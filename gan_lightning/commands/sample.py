@@ -1,18 +1,24 @@
-"""`sample`: images from a run's generator. Needs neither the data set nor anything pickled.
+"""`sample`: images from a run's generator. Needs neither the data set nor anything pickled, nor Lightning or Hydra.
 
 python -m gan_lightning sample run=DIR n=64 seed=0 out=grid.png
 python -m gan_lightning sample run=DIR n=10 label=3 out=threes.png
-python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' steps=10 out=walk.png
+python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=walk.png
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from gan_lightning.commands.folders import find_generator
-from gan_lightning.config.compose import CONF, Sources, compose, plain, with_paths, without_hydra
+from gan_lightning.config.options import read_options
+from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError
+from gan_lightning.run_folder import find_generator
 from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gan_lightning.sampling.sampler import Sampler
 
 
 @dataclass(frozen=True)
@@ -25,7 +31,7 @@ class Sampling:
     out: str
     label: NonNegativeInt | None
     interpolate: list[int] | None
-    steps: PositiveInt
+    frames: PositiveInt
     weights: Literal["ema", "raw", "best"]
     device: Literal["cpu", "cuda", "mps"]
 
@@ -35,28 +41,33 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print((CONF / "sample.yaml").read_text(), end="")
         return 0
-    config = compose(Sources("sample"), with_paths(arguments, "run", "out"), f"{__name__}.{Sampling.__name__}")
-    print(draw(Sampling(**plain(without_hydra(config)))))
+    schema = f"{__name__}.{Sampling.__name__}"
+    options = Sampling(**read_options(CONF / "sample.yaml", arguments, schema, paths=("run", "out")))
+    if options.interpolate is not None and len(options.interpolate) < 2:
+        raise UserError(f"interpolate is {options.interpolate}, but a walk needs at least two seeds.")
+    find_generator(options.run)  # before torch, whose import takes seconds, is imported
+
+    from gan_lightning.sampling.sampler import load_generator
+
+    samples = draw(options, load_generator(options.run, options.weights, options.device))
+    print(save(samples, Path(options.out), options.frames if options.interpolate else None))
     return 0
 
 
-def draw(sampling: Sampling) -> Path:
-    """Writes the images and returns their file or folder."""
-    out = Path(sampling.out)
-    find_generator(sampling.run)  # before torch, whose import takes seconds, is imported
-    if sampling.interpolate is not None and len(sampling.interpolate) < 2:
-        raise UserError(f"interpolate is {sampling.interpolate}, but a walk needs at least two seeds.")
+def draw(options: Sampling, generator: "Sampler") -> "Tensor":
+    """The samples that the options ask for: (N, C, H, W) in [-1, 1], or vectors (N, d)."""
+    if options.interpolate is None:
+        return generator.sample(options.n, options.seed, options.label)
+    return generator.interpolate(options.interpolate, options.frames, options.label)
 
-    from gan_lightning.api import load_generator
+
+def save(samples: "Tensor", out: Path, columns: int | None) -> Path:
+    """Writes samples as a picture, a table or single pictures, by the name of `out`, and returns it.
+
+    Raises UserError where that is no place for them.
+    """
     from gan_lightning.pictures import grid, save_png, save_pngs, save_table, scatter
 
-    generator = load_generator(sampling.run, sampling.weights, sampling.device)
-    columns = None
-    if sampling.interpolate is None:
-        samples = generator.sample(sampling.n, sampling.seed, sampling.label)
-    else:
-        samples = generator.interpolate(sampling.interpolate, sampling.steps, sampling.label)
-        columns = sampling.steps
     as_picture, as_table = (out.suffix.lower() == suffix for suffix in (".png", ".csv"))
     are_images = samples.ndim == 4
     if are_images and as_table:

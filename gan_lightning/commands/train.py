@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -23,25 +23,31 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from gan_lightning.commands.folders import (
+from gan_lightning.commands.launcher import ProcessLauncher
+from gan_lightning.config.check import ALLOWED, check
+from gan_lightning.config.compose import Sources, compose, keys, override_value, parse, without_hydra
+from gan_lightning.config.places import CONF
+from gan_lightning.errors import UserError
+from gan_lightning.run_folder import SAVED
+from gan_lightning.runs.folders import (
+    bring_up_to_date,
     find_resumable,
     is_first_process,
+    read_saved,
     refuse_used,
     require_resumable,
     require_writable,
     reserve,
 )
-from gan_lightning.commands.launcher import ProcessLauncher
-from gan_lightning.config.check import ALLOWED, check
-from gan_lightning.config.compose import CONF, Sources, compose, keys, override_value, parse
-from gan_lightning.errors import UserError
-from gan_lightning.run_folder import SAVED
 from gan_lightning.types import PositiveInt, Seed
+
+if TYPE_CHECKING:
+    from gan_lightning.runs.run import Run
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
-    *("advice", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
+    *("compatibility_warnings", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
     *("dataset.root", "dataset.memory_gib", "hydra"),
 )
 
@@ -58,7 +64,7 @@ class Experiment:
     """The keys of conf/train.yaml: a composed config has these and no others."""
 
     seed: Seed
-    advice: Literal["on", "off"]
+    compatibility_warnings: bool
     resume: str | None
     threads: PositiveInt | None
     dataset: dict[str, Any]
@@ -110,6 +116,22 @@ def main(arguments: list[str]) -> int:
     finally:
         sys.argv = program
     return 0
+
+
+def train(*overrides: str) -> "Run":
+    """Trains as `python -m gan_lightning OVERRIDES…` does, in this process, and returns the run.
+
+    Relative paths are relative to the current folder. Raises UserError for a mistake in the overrides, before anything
+    is trained, and FloatingPointError if training diverges.
+    """
+    from gan_lightning.runs.run import run_experiment
+
+    sources, planned = plan(Sources("train"), list(overrides), multirun=False)
+    config = compose(sources, planned, SCHEMA)
+    try:
+        return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
+    except SystemExit as end:  # Lightning's answer to a second Ctrl-C, which would end a notebook's kernel
+        raise KeyboardInterrupt from end
 
 
 def sources_of(flags: Namespace) -> Sources:
@@ -184,7 +206,7 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
             return begin(sources, config, overrides)
         folder = found
         # The command says how to go on, be it by a group such as hardware; the rest is in the folder already.
-        overrides = changes(config, OmegaConf.load(folder / SAVED))
+        overrides = changes(config, read_saved(folder))
     else:
         folder = Path(which)
         require_resumable(folder)
@@ -194,7 +216,9 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
                     f"{text} can't be changed when {which} is resumed: it would be another run. A resumed run takes"
                     f" overrides of {', '.join(RESUMABLE[:-1])}; leave out resume to start a new one."
                 )
-    saved = Sources("config", (folder / ".hydra").absolute(), sources.extra)
+    if is_first_process():
+        bring_up_to_date(folder)
+    saved = Sources("config", (folder / SAVED.parent).absolute(), sources.extra)
     compose(saved, overrides, SCHEMA)
     where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *where]
@@ -219,7 +243,7 @@ def may_change(override: str) -> bool:
 
 def task(config: DictConfig) -> None:
     """One run, inside Hydra: in this process, in the folder that Hydra has made."""
-    from gan_lightning.commands.experiment import run_experiment
+    from gan_lightning.runs.run import run_experiment
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN

@@ -36,7 +36,7 @@ def is_target(value: Any) -> bool:
 
 
 def is_schedule(value: Any) -> bool:
-    return is_target(value) and str(value["_target_"]).startswith("gan_lightning.scheduled.")
+    return is_target(value) and str(value["_target_"]).startswith("gan_lightning.schedules.")
 
 
 ANYTHING = Expectation("anything", lambda _: True)

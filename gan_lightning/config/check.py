@@ -14,8 +14,8 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 
 from gan_lightning.config.annotations import Alternatives, Expectation, alternatives_of, either, show
 from gan_lightning.config.signature import static_signature
-from gan_lightning.config.suggest import did_you_mean
 from gan_lightning.errors import UserError
+from gan_lightning.suggest import did_you_mean
 
 # What a `_target_` may be; Hydra's instantiate runs with the same list.
 ALLOWED = (

@@ -20,13 +20,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.config.check import check
+from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import register_resolvers
-from gan_lightning.config.suggest import did_you_mean
 from gan_lightning.errors import UserError
-
-_PACKAGE = Path(__file__).resolve().parents[1]
-# In an installed package conf/ lies inside it, in a checkout beside it.
-CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir() or path.parent != _PACKAGE)
+from gan_lightning.suggest import did_you_mean
 
 REFUSED = {
     "trainer.gradient_clip_val": "Lightning can't clip gradients when two optimizers take turns",

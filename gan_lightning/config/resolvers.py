@@ -9,12 +9,12 @@ from omegaconf import DictConfig, OmegaConf
 LONGEST = 160  # a folder's name may have 255 bytes on most file systems
 
 
-SCHEDULES = ("Linear", "Cosine", "Exponential", "Step")  # of gan_lightning.scheduled; ${linear:…} and so on
+SCHEDULES = ("Linear", "Cosine", "Exponential", "Step")  # of gan_lightning.schedules; ${linear:…} and so on
 
 
 def register_resolvers() -> None:
-    """Makes `${default_steps:…}` and the others known; may be called any number of times."""
-    OmegaConf.register_resolver("default_steps", default_steps, replace=True)
+    """Makes `${default_iterations:…}` and the others known; may be called any number of times."""
+    OmegaConf.register_resolver("default_iterations", default_iterations, replace=True)
     OmegaConf.register_resolver("folder_name", folder_name, replace=True)
     OmegaConf.register_resolver("outputs", outputs, replace=True)
     OmegaConf.register_resolver("preferred", preferred, replace=True)
@@ -44,13 +44,13 @@ def schedule(name: str, *arguments: Any) -> DictConfig:
     if not 2 <= len(arguments) <= len(names):
         raise ValueError(f"${{{name.lower()}:…}} takes START,END and perhaps OVER,UNIT,BEGIN")
     return OmegaConf.create(
-        {"_target_": f"gan_lightning.scheduled.{name}", **dict(zip(names, arguments, strict=False))}
+        {"_target_": f"gan_lightning.schedules.{name}", **dict(zip(names, arguments, strict=False))}
     )
 
 
-def default_steps(max_epochs: Any, steps: int) -> int:
+def default_iterations(max_epochs: Any, iterations: int) -> int:
     """The default number of iterations, or -1 (no limit) where epochs are asked for."""
-    return steps if max_epochs is None else -1
+    return iterations if max_epochs is None else -1
 
 
 def folder_name(overrides: str) -> str:

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec
 
-from gan_lightning.config.suggest import did_you_mean
+from gan_lightning.suggest import did_you_mean
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Binding = ast.ClassDef | Function | ast.expr | str  # a str is the dotted path of something imported

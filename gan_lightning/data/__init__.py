@@ -1,0 +1,17 @@
+"""Where real samples come from, and the loader that indexes them in memory."""
+
+from typing import TYPE_CHECKING
+
+from gan_lightning import namespace
+
+if TYPE_CHECKING:
+    from gan_lightning.data.datamodule import *
+    from gan_lightning.data.derived import *
+    from gan_lightning.data.image_folder import *
+    from gan_lightning.data.rounds import *
+    from gan_lightning.data.sources import *
+    from gan_lightning.data.torchvision_formats import *
+    from gan_lightning.data.torchvision_sets import *
+    from gan_lightning.data.toys import *
+
+__getattr__, __dir__ = namespace.of(__name__)

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 import torch
 
-from gan_lightning.data.sources import Digits, SampleSet
+from gan_lightning.data.sources import Digits
 from gan_lightning.data.torchvision_sets import TorchvisionSource
+from gan_lightning.samples import SampleSet
 from gan_lightning.seeds import mix
 from gan_lightning.types import PositiveInt, Range, Seed, check_ranges
 

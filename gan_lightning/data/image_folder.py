@@ -1,7 +1,6 @@
 """Any folder of pictures as a data set: decoded once, in parallel threads, and kept in a memory-mapped cache."""
 
 import contextlib
-import difflib
 import hashlib
 import io
 import json
@@ -9,7 +8,6 @@ import logging
 import os
 import sys
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,15 +22,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import Progress
 
-from gan_lightning.data.sources import SampleSet
 from gan_lightning.errors import UserError
+from gan_lightning.files import cache_folder, replacing
+from gan_lightning.samples import SampleSet
+from gan_lightning.suggest import nearest
 from gan_lightning.types import PositiveInt, check_ranges
 
 log = logging.getLogger(__name__)
 
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "webp", "gif", "tif", "tiff", "ppm", "pgm")
 # The contents decide, not the extension; Pillow's other readers (one starts Ghostscript) stay out of it.
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
 MODES: dict[int, str] = {1: "L", 3: "RGB"}
 VERSION = 1  # of the pixels `decode` makes and of the cache file: a change retires all caches
 AHEAD = 64  # pictures the threads may be ahead of the writer, so that few wait in memory
@@ -95,8 +95,7 @@ class ImageFolder:
     def _pixels(self, root: Path, names: list[str]) -> tuple[Pixels, list[Corrupt]]:
         """The decoded pictures, (len(names), C, S, S), and those left out; as many rows at the end mean nothing."""
         shape = (len(names), self.channels, self.image_size, self.image_size)
-        cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-        folder = Path(self.cache_dir or os.path.join(cache, "gan_lightning", "images")).expanduser().absolute()
+        folder = Path(self.cache_dir).expanduser().absolute() if self.cache_dir else cache_folder("images")
         file = folder / f"{self._key(root, names)}.npy"
         cached = read_cache(file, shape)
         if cached is None or (cached[1] and not self.skip_corrupt):
@@ -185,7 +184,7 @@ def _no_folder(root: Path) -> str:
     with contextlib.suppress(OSError):
         siblings = [entry.name for entry in os.scandir(missing.parent) if entry.is_dir()]
     hint = ""
-    for name in difflib.get_close_matches(missing.name, siblings, n=1):
+    if (name := nearest(missing.name, siblings)) is not None:
         whole = missing.with_name(name) / root.relative_to(missing)
         hint = f" Did you mean {whole if whole.is_dir() else missing.with_name(name)}?"
     return f"dataset.root is {root}, but there is no such folder.{hint}"
@@ -214,7 +213,7 @@ def decode_in_threads(root: Path, names: list[str], size: int, channels: int) ->
 
 def decode(path: Path, size: int, channels: int) -> Pixels:
     """The middle square of a picture's first frame, upright, as uint8 (channels, size, size)."""
-    with Image.open(path, formats=FORMATS) as picture:
+    with Image.open(path, formats=PICTURE_FORMATS) as picture:
         picture.draft(None, (2 * size, 2 * size))  # lets a large JPEG be decoded at a half, a quarter or an eighth
         picture.load()
         upright: Image.Image = picture
@@ -258,17 +257,12 @@ def write_cache(
     NumPy ignores what follows an array. The file appears whole or not at all, whoever else writes it at the same time.
     Written through a stream, because a full disk kills a process that writes through a map.
     """
-    temporary = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as stream:
-            stream.write(_header(shape))
-            corrupt = produce(lambda picture: stream.write(picture.tobytes()))
-            for _ in corrupt:
-                stream.write(bytes(int(np.prod(shape[1:]))))
-            stream.write(json.dumps([[picture.name, picture.reason] for picture in corrupt]).encode())
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(file, shared=True) as temporary, open(temporary, "xb") as stream:
+        stream.write(_header(shape))
+        corrupt = produce(lambda picture: stream.write(picture.tobytes()))
+        for _ in corrupt:
+            stream.write(bytes(int(np.prod(shape[1:]))))
+        stream.write(json.dumps([[picture.name, picture.reason] for picture in corrupt]).encode())
 
 
 def read_cache(file: Path, shape: tuple[int, ...]) -> tuple[Pixels, list[Corrupt]] | None:

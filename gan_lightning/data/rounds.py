@@ -1,33 +1,23 @@
 """Rounds of minibatches: what one iteration consumes, indexed out of memory as a pure function of its number."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from gan_lightning.samples import SampleSet
 from gan_lightning.seeds import mix
 
 
-class Schedule(Protocol):
-    """How many minibatches each iteration draws."""
+class RoundSizes(Protocol):
+    """How many minibatches each iteration draws: one for each update of the discriminator."""
 
-    def steps(self, iteration: int) -> int: ...
+    def updates(self, iteration: int) -> int: ...
 
-    def steps_before(self, iteration: int) -> int: ...
+    def updates_before(self, iteration: int) -> int: ...
 
     def iterations(self, minibatches: int) -> int: ...
-
-
-class Round(NamedTuple):
-    """The real samples of one iteration: k minibatches of B samples.
-
-    `images` has shape (k, B, C, H, W) and lies in [-1, 1], or is vectors (k, B, d) in their own units; `labels` has
-    shape (k, B), or is None without labels.
-    """
-
-    images: Tensor
-    labels: Tensor | None
 
 
 class MinibatchStream:
@@ -61,58 +51,41 @@ class MinibatchStream:
         return torch.stack([self.minibatch(number) for number in range(first, first + count)])
 
 
-def to_unit_range(pixels: Tensor) -> Tensor:
-    """uint8 pixels 0..255 as float32 in [-1, 1]: 0 is -1 and 255 is 1."""
-    return pixels.to(torch.float32).mul_(2 / 255).sub_(1)
-
-
-def as_floats(samples: Tensor) -> Tensor:
-    """What networks see of samples: uint8 pixels as float32 in [-1, 1], float32 vectors untouched."""
-    return to_unit_range(samples) if samples.dtype == torch.uint8 else samples
-
-
 class RoundLoader:
-    """An endless iterable of `Round`s that starts at the iteration that `start()` names when it is first asked.
+    """An endless iterable of rounds that starts at the iteration that `start()` names when it is first asked.
 
-    It has no state: a run that is resumed at iteration t gets the rounds that an uninterrupted one would get. `images`
-    (uint8 images or float32 vectors) may lie on the training device, or stay in host memory or on disk, from where each
-    round is fetched. With several ranks every rank takes its own columns of each minibatch.
+    A round is a SampleSet of the k minibatches of B samples of one iteration, as networks see them: (k, B, ...). The
+    loader has no state: a run that is resumed at iteration t gets the rounds that an uninterrupted one would get.
+    `data`, as it is stored, may lie on the training device, or stay in host memory or on disk, from where each round is
+    fetched. With several ranks every rank takes its own columns of each minibatch.
     """
 
     def __init__(
         self,
-        images: Tensor,
-        labels: Tensor | None,
+        data: SampleSet,
         stream: MinibatchStream,
-        schedule: Schedule,
+        sizes: RoundSizes,
         device: torch.device,
         start: Callable[[], int] = lambda: 0,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        self.images = images
-        self.labels = labels
+        self.data = data._replace(classes=())
         self.stream = stream
-        self.schedule = schedule
+        self.sizes = sizes
         self.device = device
         self.start = start
         share = stream.batch_size // ranks
         self.columns = slice(rank * share, (rank + 1) * share)
 
-    def __iter__(self) -> Iterator[Round]:
+    def __iter__(self) -> Iterator[SampleSet]:
         iteration = self.start()
         while True:
             yield self.round(iteration)
             iteration += 1
 
-    def round(self, iteration: int) -> Round:
+    def round(self, iteration: int) -> SampleSet:
         """The minibatches of one iteration."""
-        first, count = self.schedule.steps_before(iteration), self.schedule.steps(iteration)
-        indices = self.stream.minibatches(first, count)[:, self.columns].to(self.images.device)
-        flat = indices.flatten()
-        images = self.images.index_select(0, flat).unflatten(0, indices.shape)
-        labels = None if self.labels is None else self.labels.index_select(0, flat).unflatten(0, indices.shape)
-        return Round(
-            as_floats(images.to(self.device, non_blocking=True)),
-            None if labels is None else labels.to(self.device, non_blocking=True),
-        )
+        first, count = self.sizes.updates_before(iteration), self.sizes.updates(iteration)
+        rows = self.stream.minibatches(first, count)[:, self.columns]
+        return self.data.take(rows).to(self.device, non_blocking=True).as_floats()

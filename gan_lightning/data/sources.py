@@ -6,18 +6,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-
-@dataclass(frozen=True)
-class SampleSet:
-    """Samples of one shape: images, uint8 (N, C, H, W) in 0 to 255, or vectors, float32 (N, d) in units of their own.
-
-    They may be backed by a memory map. `labels` are int64 (N,) indices into `classes`, the class names in index order;
-    without labels they are None and ().
-    """
-
-    samples: torch.Tensor
-    labels: torch.Tensor | None
-    classes: tuple[str, ...]
+from gan_lightning.samples import SampleSet
 
 
 class Source(Protocol):

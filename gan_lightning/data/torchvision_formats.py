@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from gan_lightning.data.sources import SampleSet
+from gan_lightning.samples import SampleSet
 
 DIGITS = tuple("0123456789")
 
-Split = Literal["train", "test", "unlabeled"]
+SourceSplit = Literal["train", "test", "unlabeled"]
 Files = dict[Path, str | None]  # paths below the root, each with its MD5 sum if torchvision knows it
 
 
@@ -32,11 +32,11 @@ class Format:
     def splits(self) -> tuple[str, ...]:
         return ("train", "test")
 
-    def options(self, split: Split) -> dict[str, Any]:
+    def options(self, split: SourceSplit) -> dict[str, Any]:
         """The arguments that choose a split of torchvision's class."""
         return {"split": split}
 
-    def files(self, split: Split) -> Files:
+    def files(self, split: SourceSplit) -> Files:
         """What is read for a split."""
         raise NotImplementedError
 
@@ -44,7 +44,7 @@ class Format:
         """What is downloaded and unpacked, where that is not the files themselves."""
         return {}
 
-    def read(self, root: Path, split: Split) -> SampleSet:
+    def read(self, root: Path, split: SourceSplit) -> SampleSet:
         """The split, from files that are there; raises almost anything on bytes that are not expected."""
         return self.arrange(self.kind(root, **self.options(split), download=False))
 
@@ -57,10 +57,10 @@ class Format:
 class Idx(Format):
     """MNIST's format, and that of the sets made in its image: raw bytes behind a header, in NAME/raw."""
 
-    def options(self, split: Split) -> dict[str, Any]:
+    def options(self, split: SourceSplit) -> dict[str, Any]:
         return {"train": split == "train"}
 
-    def files(self, split: Split) -> Files:
+    def files(self, split: SourceSplit) -> Files:
         return {path.with_suffix(""): None for path in self.archives()}  # torchvision wants both splits
 
     def archives(self) -> Files:
@@ -78,10 +78,10 @@ class Letters(Format):
     class 0 'N/A'. Here letters are upright, and a is class 0.
     """
 
-    def options(self, split: Split) -> dict[str, Any]:
+    def options(self, split: SourceSplit) -> dict[str, Any]:
         return {"split": "letters", "train": split == "train"}
 
-    def files(self, split: Split) -> Files:
+    def files(self, split: SourceSplit) -> Files:
         parts = ("images-idx3", "labels-idx1")
         return {Path(self.name, "raw", f"emnist-letters-{split}-{part}-ubyte"): None for part in parts}
 
@@ -97,10 +97,10 @@ class Letters(Format):
 class Cifar(Format):
     """CIFAR's format: pickled batches of rows, and a pickle with the names."""
 
-    def options(self, split: Split) -> dict[str, Any]:
+    def options(self, split: SourceSplit) -> dict[str, Any]:
         return {"train": split == "train"}
 
-    def files(self, split: Split) -> Files:
+    def files(self, split: SourceSplit) -> Files:
         kind = self.kind  # torchvision wants both splits
         listed = [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]
         return {Path(kind.base_folder, name): md5 for name, md5 in listed}
@@ -117,7 +117,7 @@ class Cifar(Format):
 class SVHN(Format):
     """Street View House Numbers, cropped digits ("format 2"), as a MATLAB file: Netzer et al. 2011."""
 
-    def files(self, split: Split) -> Files:
+    def files(self, split: SourceSplit) -> Files:
         _, name, md5 = self.kind.split_list[split]
         return {Path(name): md5}
 
@@ -129,10 +129,10 @@ class SVHN(Format):
 class USPS(Format):
     """Digits off the envelopes of the US Postal Service, as LIBSVM's compressed text: Hull 1994."""
 
-    def options(self, split: Split) -> dict[str, Any]:
+    def options(self, split: SourceSplit) -> dict[str, Any]:
         return {"train": split == "train"}
 
-    def files(self, split: Split) -> Files:
+    def files(self, split: SourceSplit) -> Files:
         _, name, md5 = self.kind.split_list[split]
         return {Path(name): md5}
 
@@ -153,14 +153,14 @@ class STL10(Format):
     def splits(self) -> tuple[str, ...]:
         return ("train", "test", "unlabeled")
 
-    def files(self, split: Split) -> Files:
+    def files(self, split: SourceSplit) -> Files:
         listed = [*self.kind.train_list, *self.kind.test_list]
         return {Path(self.kind.base_folder, name): md5 for name, md5 in listed if name.startswith(f"{split}_")}
 
     def archives(self) -> Files:
         return {Path(self.kind.filename): self.kind.tgz_md5}
 
-    def read(self, root: Path, split: Split) -> SampleSet:
+    def read(self, root: Path, split: SourceSplit) -> SampleSet:
         folder = root / self.kind.base_folder
         # Copy on write: PyTorch wants writable memory, and the file stays as it is.
         pixels = np.memmap(folder / f"{split}_X.bin", np.uint8, mode="c")

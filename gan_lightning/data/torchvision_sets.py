@@ -16,9 +16,9 @@ from pathlib import Path
 from urllib.error import URLError
 
 from gan_lightning.data.image_folder import ImageFolder
-from gan_lightning.data.sources import SampleSet
-from gan_lightning.data.torchvision_formats import FORMATS, Files, Format, Split
+from gan_lightning.data.torchvision_formats import FORMATS, Files, Format, SourceSplit
 from gan_lightning.errors import UserError
+from gan_lightning.samples import SampleSet
 from gan_lightning.types import PositiveInt, check_ranges
 
 DOWNLOAD_TIMEOUT = 30.0  # seconds a server may stay silent
@@ -33,7 +33,7 @@ class TorchvisionSource:
 
     name: str
     root: str
-    split: Split = "train"
+    split: SourceSplit = "train"
 
     def load(self) -> SampleSet:
         """Returns the split at its native size: (N, 1, 28, 28), or (N, 3, 32, 32) for CIFAR and SVHN, (N, 3, 96, 96)
@@ -90,7 +90,7 @@ class CelebA:
         return SampleSet(faces.samples, None, ())
 
 
-def _download(format_: Format, split: Split, root: Path, missing: list[Path]) -> None:
+def _download(format_: Format, split: SourceSplit, root: Path, missing: list[Path]) -> None:
     """Adds the missing files to `root`; raises UserError when they cannot be had.
 
     They arrive in a temporary folder and are renamed one by one: runs that start together on an empty `root`, or a run

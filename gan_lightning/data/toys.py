@@ -12,7 +12,7 @@ from math import pi
 import torch
 from torch import Tensor
 
-from gan_lightning.data.sources import SampleSet
+from gan_lightning.samples import SampleSet
 from gan_lightning.seeds import mix
 from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, Seed, check_ranges
 

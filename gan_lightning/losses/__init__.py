@@ -1,1 +1,13 @@
-"""Objectives and regularizers: pure functions of logits and of a callable critic. They import torch alone."""
+"""Objectives, heads, regularizers and augmentations: functions of logits and of a callable critic. torch alone."""
+
+from typing import TYPE_CHECKING
+
+from gan_lightning import namespace
+
+if TYPE_CHECKING:
+    from gan_lightning.losses.augmentations import *
+    from gan_lightning.losses.heads import *
+    from gan_lightning.losses.objectives import *
+    from gan_lightning.losses.regularizers import *
+
+__getattr__, __dir__ = namespace.of(__name__)

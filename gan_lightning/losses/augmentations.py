@@ -15,7 +15,7 @@ from typing import ClassVar, Literal, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from gan_lightning.scheduled import Scheduled, number
+from gan_lightning.schedules import Scheduled, number
 from gan_lightning.types import Fraction, NonNegativeFloat, check_ranges
 
 

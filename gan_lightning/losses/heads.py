@@ -94,7 +94,7 @@ class MutualInformation:
 
     The columns are, for each entry K of `categorical`, the logits of K classes, and then the means of the `continuous`
     codes' posteriors, Gaussians with variance 1 as in the official code (openai/InfoGAN, fix_std). The codes are the
-    last columns of the latents, in the same order (gan_lightning.latents.Coded). Each network minimises `weight` times
+    last columns of the latents, in the same order (gan_lightning.sampling.Coded). Each network minimises `weight` times
     -E log Q(c | G(z, c)): the sum of the categorical codes' cross-entropies, and of the continuous codes' halved mean
     squared errors. That is minus the paper's lower bound of the mutual information but for what has no gradient, the
     codes' entropies and ln(2 pi) / 2 a continuous code, so that either term is zero when all codes are recovered.

@@ -61,7 +61,7 @@ class Stateful(Protocol):
     def advance(self, real_mean: Tensor, fake_mean: Tensor) -> None: ...
 
 
-class Critical:
+class ObjectiveDefaults:
     """What most objectives share: they ask nothing of the discriminator, and its score is its logit, unbounded."""
 
     uses_real: ClassVar[bool] = False
@@ -81,7 +81,7 @@ class Critical:
 
 
 @dataclass(frozen=True)
-class Vanilla(Critical):
+class Vanilla(ObjectiveDefaults):
     """Goodfellow et al. 2014 (arXiv:1406.2661): binary cross-entropy on logits.
 
     Discriminator: -E log D(x) - E log(1 - D(G(z))) with D = sigmoid(logit), the sum of the paper's two expectations
@@ -119,7 +119,7 @@ class Vanilla(Critical):
 
 
 @dataclass(frozen=True)
-class LeastSquares(Critical):
+class LeastSquares(ObjectiveDefaults):
     """Mao et al. 2017 (arXiv:1611.04076), equation 2, with its factors 1/2: the discriminator regresses on labels.
 
     Discriminator: E (D(x) - b)^2 / 2 + E (D(G(z)) - a)^2 / 2; generator: E (D(G(z)) - c)^2 / 2. The defaults are the
@@ -142,7 +142,7 @@ class LeastSquares(Critical):
 
 
 @dataclass(frozen=True)
-class Hinge(Critical):
+class Hinge(ObjectiveDefaults):
     """Lim and Ye 2017 (arXiv:1705.02894), as in SNGAN (Miyato et al. 2018, arXiv:1802.05957, equations 16 and 17).
 
     Discriminator: E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), which stops at samples beyond the margin of 1; generator:
@@ -161,7 +161,7 @@ class Hinge(Critical):
 
 
 @dataclass(frozen=True)
-class Wasserstein(Critical):
+class Wasserstein(ObjectiveDefaults):
     """Arjovsky et al. 2017 (arXiv:1701.07875), equations 2 and 3: the critic f maximises E f(x) - E f(G(z)).
 
     The critic minimises the negative of that; the generator minimises -E f(G(z)). Only with a critic that is kept
@@ -192,7 +192,7 @@ INNER: dict[Inner, Callable[[Tensor], Tensor]] = {
 
 
 @dataclass(frozen=True)
-class Relativistic(Critical):
+class Relativistic(ObjectiveDefaults):
     """What both kinds share: the networks' losses are one function, `contest`, of the two sides' logits, exchanged.
 
     Its score is the critic's value C(x); a sample has a probability of being real only beside others.
@@ -252,7 +252,7 @@ class RelativisticAverage(Relativistic):
 
 
 @dataclass(frozen=True)
-class EnergyBased(Critical):
+class EnergyBased(ObjectiveDefaults):
     """EBGAN (Zhao et al. 2016, arXiv:1609.03126), equations 1 and 2, with energies that are minus the logits.
 
     The discriminator, an auto-encoder whose energy D(x) is its reconstruction error, minimises
@@ -277,7 +277,7 @@ class EnergyBased(Critical):
         return -logits
 
 
-class BEGAN(Critical, nn.Module):
+class BEGAN(ObjectiveDefaults, nn.Module):
     """Berthelot et al. 2017 (arXiv:1703.10717), section 3.4, with reconstruction errors L that are minus the logits.
 
     The discriminator minimises E L(x) - k E L(G(z)), the generator E L(G(z)). The buffer `k`, 0 at first, holds the two

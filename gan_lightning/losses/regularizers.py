@@ -13,13 +13,13 @@ to one logit a sample, so that a penalty never hears of labels or of networks; `
 
 Penalties are lazy (Karras et al. 2020, arXiv:1912.04958, section 3.1): with `every` = k whoever trains adds them at
 each k-th discriminator step only, and they count k times there, so that `weight` means the same for any k. A weight may
-be a schedule; whoever trains replaces it by its value before use (gan_lightning.scheduled.part_at).
+be a schedule; whoever trains replaces it by its value before use (gan_lightning.schedules.part_at).
 
 Penalties run in float32 (float64 for such samples) also under autocast: half-precision gradients of gradients overflow,
 and small differences of large logits vanish.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.losses.augmentations import Transformation
-from gan_lightning.scheduled import Scheduled, number, scheduled_fields
+from gan_lightning.schedules import Scheduled, number, scheduled_fields
 from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, check_ranges
 
 Critic = Callable[[Tensor], Tensor]
@@ -64,6 +64,29 @@ class Projection(Protocol):
     """A regularizer that moves the discriminator's weights back into an allowed set."""
 
     def project(self, discriminator: nn.Module) -> None: ...
+
+
+Regularizer = Penalty | WeightPenalty | Projection | Transformation
+
+
+@dataclass(frozen=True)
+class Regularizers:
+    """Regularizers by name, sorted by what they do."""
+
+    penalties: Mapping[str, Penalty]
+    weight_penalties: Mapping[str, WeightPenalty]
+    projections: Mapping[str, Projection]
+    transformations: Mapping[str, Transformation]
+
+
+def by_kind(regularizers: Mapping[str, Regularizer]) -> Regularizers:
+    """Sorts regularizers; each keeps its place among those of its kind."""
+    return Regularizers(
+        {name: part for name, part in regularizers.items() if isinstance(part, Penalty)},
+        {name: part for name, part in regularizers.items() if isinstance(part, WeightPenalty)},
+        {name: part for name, part in regularizers.items() if isinstance(part, Projection)},
+        {name: part for name, part in regularizers.items() if isinstance(part, Transformation)},
+    )
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Any classifier of torchvision's as a source of features."""
 
-import difflib
 import warnings
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,21 +9,22 @@ from torch import Tensor, nn
 from torchvision import models
 
 from gan_lightning.errors import UserError
-from gan_lightning.metrics.extractor import FeatureNetwork, Labelled
+from gan_lightning.metrics.extractor import FeatureNetwork
 from gan_lightning.metrics.weights import AT_ONCE, file_hash, fill, in_colour, require_pictures, weights_file
+from gan_lightning.samples import SampleSet
+from gan_lightning.suggest import did_you_mean
 
 
-def build(model: str) -> nn.Module:
+def build_classifier(model: str) -> nn.Module:
     """torchvision's classifier of that name, as it is with its default weights, but without them.
 
     torch's random state stays as it was. Raises UserError for a name it doesn't have.
     """
     names = models.list_models(module=models)
     if model not in names:
-        near = difflib.get_close_matches(model, names, n=1)
-        meant = f" Did you mean {near[0]}?" if near else ""
         raise UserError(
-            f"extractor.model={model} is none of torchvision's classifiers, such as resnet50 or convnext_tiny.{meant}"
+            f"extractor.model={model} is none of torchvision's classifiers, such as resnet50 or convnext_tiny."
+            f"{did_you_mean(model, names)}"
         )
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings(action="ignore", category=FutureWarning):
         network: nn.Module = models.get_model(model, weights=None)
@@ -60,10 +60,10 @@ class Torchvision:
     model: str = "resnet50"
     weights: str | None = None
 
-    def open(self, training: Labelled, held_out: Labelled, device: torch.device | str = "cpu") -> FeatureNetwork:
+    def open(self, training: SampleSet, held_out: SampleSet, device: torch.device | str = "cpu") -> FeatureNetwork:
         """Raises UserError for samples that are not pictures, an unknown model, and a file that isn't its."""
         require_pictures(training.samples, "torchvision")
-        network = build(self.model)
+        network = build_classifier(self.model)
         if not any(isinstance(part, nn.Linear) for part in network.modules()):
             raise UserError(f"extractor.model={self.model} has no linear layer whose inputs could be the features.")
         published = models.get_model_weights(self.model).DEFAULT

@@ -10,7 +10,7 @@ from torch import Tensor
 from gan_lightning.metrics.classifier import train_classifier
 from gan_lightning.metrics.extractor import FeatureNetwork
 from gan_lightning.metrics.matrices import as_matrix, check_finite
-from gan_lightning.metrics.observed import Better, Observed
+from gan_lightning.metrics.observed import Observed
 
 
 def class_shares(logits: Tensor) -> Tensor:
@@ -36,14 +36,14 @@ class ClassCoverage:
     Classes are those of a classifier of the real labels, which must know each of them.
     """
 
-    better: ClassVar[Mapping[str, Better]] = {
-        "classes_covered": "higher",
-        "class_kl": "lower",
-        "smallest_class_share": "higher",
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {
+        "classes_covered": True,
+        "class_kl": False,
+        "smallest_class_share": True,
     }
     slow: ClassVar[bool] = False
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
+    def missing(self, real: Observed, fake: Observed) -> str | None:
         if real.labels is None:
             return "labels"
         if fake.logits is None or not fake.own_classes:
@@ -72,10 +72,10 @@ class ClassifierAccuracy:
     Ravuri & Vinyals 2019, arXiv:1905.10887, section 3, with a small network in place of the paper's ResNet-50.
     """
 
-    better: ClassVar[Mapping[str, Better]] = {"classifier_accuracy_score": "higher"}
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {"classifier_accuracy_score": True}
     slow: ClassVar[bool] = True
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
+    def missing(self, real: Observed, fake: Observed) -> str | None:
         if fake.labels is None:
             return "labels of generated samples"
         return None if real.unseen and real.unseen.labels is not None else "unseen real samples with labels"

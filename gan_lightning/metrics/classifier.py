@@ -6,8 +6,6 @@ Its features make distances that no other data set's share: they compare models 
 import hashlib
 import json
 import logging
-import os
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_lightning.errors import UserError
-from gan_lightning.metrics.extractor import FeatureNetwork, Labelled
-from gan_lightning.metrics.weights import cache_folder
+from gan_lightning.files import cache_folder, replacing
+from gan_lightning.metrics.extractor import FeatureNetwork
+from gan_lightning.samples import SampleSet
 from gan_lightning.types import PositiveInt, Seed, check_ranges
 
 log = logging.getLogger(__name__)
@@ -147,14 +146,14 @@ class Classifier:
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def open(self, training: Labelled, held_out: Labelled, device: torch.device | str = "cpu") -> FeatureNetwork:
+    def open(self, training: SampleSet, held_out: SampleSet, device: torch.device | str = "cpu") -> FeatureNetwork:
         """The network, with its accuracy on the held-out samples if there are any. Raises UserError without classes."""
-        samples, labels = training
+        samples, labels = training.samples, training.labels
         if labels is None or len(labels.unique()) < 2:
             raise UserError(
                 "extractor=classifier learns to tell the data set's classes apart, but this data set has"
-                f" {'no labels' if labels is None else 'a single class'}: use extractor=raw, or extractor=inception for"
-                " pictures."
+                f" {'no labels' if labels is None else 'a single class'}: use extractor=identity, or"
+                " extractor=inception for pictures."
             )
         classes = int(labels.max()) + 1
         with torch.device("meta"):  # no random numbers are spent
@@ -175,10 +174,10 @@ class Classifier:
         module = network.eval().requires_grad_(False).to(device)
         return FeatureNetwork("classifier", module, weights_hash(network), facts=facts, own_classes=True)
 
-    def _key(self, *sets: Labelled) -> str:
+    def _key(self, *sets: SampleSet) -> str:
         """A name for the classifier of these sets, trained this way."""
         digest = hashlib.sha256(json.dumps([VERSION, self.steps, self.width, self.seed]).encode())
-        for tensor in (tensor for pair in sets for tensor in pair if tensor is not None):
+        for tensor in (tensor for each in sets for tensor in (each.samples, each.labels) if tensor is not None):
             _update(digest, tensor)
         return digest.hexdigest()
 
@@ -205,14 +204,9 @@ def save(network: nn.Module, facts: dict[str, Any], file: Path) -> None:
     The file appears whole or not at all, whoever else writes it at the same time.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f"{file.stem}-{uuid.uuid4().hex}.tmp")
-    try:
-        save_file(
-            network.state_dict(), temporary, metadata={"facts": json.dumps(facts), "sha256": weights_hash(network)}
-        )
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    metadata = {"facts": json.dumps(facts), "sha256": weights_hash(network)}
+    with replacing(file, shared=True) as temporary:
+        save_file(network.state_dict(), temporary, metadata=metadata)
 
 
 def load(network: nn.Module, file: Path) -> dict[str, Any] | None:

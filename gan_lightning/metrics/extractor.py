@@ -2,17 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
 
-
-class Labelled(NamedTuple):
-    """Real samples, uint8 (N, C, H, W) or float32 (N, d), and their labels, int64 (N,), if there are any."""
-
-    samples: Tensor
-    labels: Tensor | None
+from gan_lightning.samples import SampleSet
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,7 @@ class Extractor(Protocol):
 
     learns: ClassVar[bool]
 
-    def open(self, training: Labelled, held_out: Labelled, device: torch.device | str = "cpu") -> FeatureNetwork:
+    def open(self, training: SampleSet, held_out: SampleSet, device: torch.device | str = "cpu") -> FeatureNetwork:
         """The network in evaluation mode, on `device`. `training` and `held_out` are the data set that is evaluated.
 
         Raises UserError for what the user can mend.

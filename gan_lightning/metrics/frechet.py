@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import as_matrix
-from gan_lightning.metrics.observed import Better, Observed
+from gan_lightning.metrics.observed import Observed
 
 
 class Moments(NamedTuple):
@@ -62,10 +62,10 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
 class FrechetDistance:
     """`frechet_distance` of features. Fewer samples than it takes for a covariance of full rank are refused."""
 
-    better: ClassVar[Mapping[str, Better]] = {"frechet_distance": "lower"}
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {"frechet_distance": False}
     slow: ClassVar[bool] = False
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
+    def missing(self, real: Observed, fake: Observed) -> str | None:
         features = fake.features.shape[1]
         enough = min(len(real), len(fake)) > features
         return None if enough else f"more samples than features ({features + 1} for {features})"

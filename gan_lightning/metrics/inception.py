@@ -18,8 +18,9 @@ from torch.nn import functional as F
 from torchvision.models import inception
 
 from gan_lightning.errors import UserError
-from gan_lightning.metrics.extractor import FeatureNetwork, Labelled
+from gan_lightning.metrics.extractor import FeatureNetwork
 from gan_lightning.metrics.weights import AT_ONCE, file_hash, fill, in_colour, require_pictures, weights_file
+from gan_lightning.samples import SampleSet
 
 URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -66,7 +67,7 @@ class _LastE(_E):
         return F.max_pool2d(x, kernel_size=3, stride=1, padding=1)
 
 
-def build() -> nn.Module:
+def build_inception() -> nn.Module:
     """TensorFlow's network of 2015 in torchvision's, without values: tensors are on torch's meta device.
 
     Its average pooling does not count the padding, and the last block takes maxima instead.
@@ -115,7 +116,7 @@ class Inception:
     weights: str | None = None
     sha256: str = SHA256
 
-    def open(self, training: Labelled, held_out: Labelled, device: torch.device | str = "cpu") -> FeatureNetwork:
+    def open(self, training: SampleSet, held_out: SampleSet, device: torch.device | str = "cpu") -> FeatureNetwork:
         """Raises UserError for samples that are not pictures, a file that isn't there, or one that is another."""
         require_pictures(training.samples, "inception")
         file = weights_file(self.weights, URL)
@@ -125,7 +126,7 @@ class Inception:
                 f"{file} is not the Inception v3 of the Fréchet Inception distance, or not all of it: its SHA-256 is"
                 f" {found} instead of {self.sha256}. The file is at {URL}."
             )
-        network = build()
+        network = build_inception()
         fill(network, file)
         module = InceptionNetwork(network).eval().requires_grad_(False).to(device)
         how = "299x299, bicubic, antialiased, not rounded (clean-fid)"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import BLOCK, as_matrix
-from gan_lightning.metrics.observed import Better, Observed
+from gan_lightning.metrics.observed import Observed
 from gan_lightning.types import PositiveInt, check_ranges
 
 LARGE = 5  # times the size of a subset, of some hundred subsets
@@ -70,13 +70,13 @@ class KernelDistance:
 
     subsets: PositiveInt = 100
     size: PositiveInt = 1000
-    better: ClassVar[Mapping[str, Better]] = {"kernel_distance": "lower", "kernel_distance_std": None}
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {"kernel_distance": False, "kernel_distance_std": None}
     slow: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
+    def missing(self, real: Observed, fake: Observed) -> str | None:
         return None if min(len(real), len(fake)) > 1 else "at least 2 samples"
 
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from gan_lightning.metrics.neighbours import balls_around, nearest, radii
-from gan_lightning.metrics.observed import Better, Observed
+from gan_lightning.metrics.observed import Observed
 from gan_lightning.types import PositiveInt, check_ranges
 
 
@@ -49,7 +49,7 @@ class Neighbourhoods:
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
+    def missing(self, real: Observed, fake: Observed) -> str | None:
         return None if min(len(real), len(fake)) > self.k else f"more than {self.k} samples"
 
     def reach(self, real: Observed) -> Tensor:
@@ -62,7 +62,7 @@ class PrecisionRecall(Neighbourhoods):
     """`precision_recall` of features."""
 
     k: PositiveInt = 3
-    better: ClassVar[Mapping[str, Better]] = {"precision": "higher", "recall": "higher"}
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {"precision": True, "recall": True}
     slow: ClassVar[bool] = False
 
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
@@ -75,7 +75,7 @@ class DensityCoverage(Neighbourhoods):
     """`density_coverage` of features."""
 
     k: PositiveInt = 5
-    better: ClassVar[Mapping[str, Better]] = {"density": "higher", "coverage": "higher"}
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {"density": True, "coverage": True}
     slow: ClassVar[bool] = False
 
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:

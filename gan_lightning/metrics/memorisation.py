@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 
 from gan_lightning.metrics.neighbours import nearest
-from gan_lightning.metrics.observed import Better, Observed
+from gan_lightning.metrics.observed import Observed
 
 COPIED = 0.01  # the share of unseen real samples that lie nearer to a training sample than what counts as copied
 EQUAL = 1e-12  # a distance too small to matter, which keeps the ratio of zeros at 1
@@ -45,10 +45,10 @@ def nearest_distances(samples: Tensor, training: Tensor) -> Tensor:
 class Memorisation:
     """`copying` of features, the real samples being those that were trained on."""
 
-    better: ClassVar[Mapping[str, Better]] = {"nearest_training_distance": None, "copied_share": "lower"}
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {"nearest_training_distance": None, "copied_share": False}
     slow: ClassVar[bool] = False
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
+    def missing(self, real: Observed, fake: Observed) -> str | None:
         if not real.is_whole:
             return "all training samples (reference=null)"
         return "unseen real samples" if real.unseen is None else None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import as_matrix
-from gan_lightning.metrics.observed import Better, Observed
+from gan_lightning.metrics.observed import Observed
 
 WITHIN = 3.0  # standard deviations
 
@@ -55,14 +55,14 @@ def reverse_kl(samples: Tensor, centres: Tensor) -> float:
 class ModeCoverage:
     """`modes_covered`, `high_quality_share` and `reverse_kl` of samples that should be a known mixture's."""
 
-    better: ClassVar[Mapping[str, Better]] = {
-        "modes_covered": "higher",
-        "high_quality_share": "higher",
-        "reverse_kl": "lower",
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {
+        "modes_covered": True,
+        "high_quality_share": True,
+        "reverse_kl": False,
     }
     slow: ClassVar[bool] = False
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
+    def missing(self, real: Observed, fake: Observed) -> str | None:
         return "a known mixture of Gaussians" if real.mixture is None else None
 
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor
 
 Kept = TypeVar("Kept")
-Better = Literal["lower", "higher"] | None  # which way a number is better, if either
 
 
 class Mixture(NamedTuple):
@@ -61,22 +60,22 @@ class Observed:
 class Metric(Protocol):
     """A frozen dataclass of plain values that compares a generated set with a real one.
 
-    `better` has an entry for each number that `measure` gives, in the order of a table's columns: which way is better,
-    or None where neither is. `slow` metrics take too long to be measured again and again on parts of the samples.
+    `higher_is_better` has an entry for each number that `measure` gives, in the order of a table's columns; None where
+    neither way is better. `slow` metrics take too long to be measured again and again on subsets of the samples.
     """
 
-    better: ClassVar[Mapping[str, Better]]
+    higher_is_better: ClassVar[Mapping[str, bool | None]]
     slow: ClassVar[bool]
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
-        """What the two sets lack for this metric, as the end of a sentence ('labels'); None: nothing."""
+    def missing(self, real: Observed, fake: Observed) -> str | None:
+        """What the metric needs and the two sets don't have, as the end of a sentence ('labels'); None: nothing."""
         ...
 
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
-        """The numbers named in `better`. The same sets and seed give the same numbers."""
+        """The numbers named in `higher_is_better`. The same sets and seed give the same numbers."""
         ...
 
 
-def merged(metrics: Mapping[str, Metric]) -> dict[str, Better]:
-    """The names of all numbers of some metrics, in a table's order, each with the way that is better."""
-    return {name: way for metric in metrics.values() for name, way in metric.better.items()}
+def numbers(metrics: Mapping[str, Metric]) -> dict[str, bool | None]:
+    """The names of all numbers of some metrics, in a table's order, each with whether higher is better."""
+    return {name: higher for metric in metrics.values() for name, higher in metric.higher_is_better.items()}

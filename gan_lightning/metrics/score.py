@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import as_matrix
-from gan_lightning.metrics.observed import Better, Observed
+from gan_lightning.metrics.observed import Observed
 from gan_lightning.types import PositiveInt, check_ranges
 
 
@@ -36,13 +36,13 @@ class ClassifierScore:
     """The mean of `classifier_scores` and their standard deviation (with 1/n, as in the official code)."""
 
     splits: PositiveInt = 10
-    better: ClassVar[Mapping[str, Better]] = {"classifier_score": "higher", "classifier_score_std": None}
+    higher_is_better: ClassVar[Mapping[str, bool | None]] = {"classifier_score": True, "classifier_score_std": None}
     slow: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def lacks(self, real: Observed, fake: Observed) -> str | None:
+    def missing(self, real: Observed, fake: Observed) -> str | None:
         if fake.logits is None:
             return "logits of classes"
         return None if len(fake) >= self.splits else f"a sample for each of {self.splits} splits"

@@ -1,7 +1,6 @@
 """Weights of published networks, from files that the user has put there: nothing is downloaded."""
 
 import hashlib
-import os
 import pickle
 import shlex
 from pathlib import Path
@@ -10,13 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
+from gan_lightning.files import cache_folder
 
 AT_ONCE = 32  # pictures of 224 to 299 pixels a side: about half a gigabyte of a deep network's results
-
-
-def cache_folder(name: str) -> Path:
-    """The folder gan_lightning/NAME in $XDG_CACHE_HOME or ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "gan_lightning", name).expanduser().absolute()
 
 
 def weights_file(weights: str | None, url: str) -> Path:
@@ -55,7 +50,7 @@ def require_pictures(samples: Tensor, extractor: str) -> None:
         kind = "vectors" if samples.ndim == 2 else f"images of {samples.shape[1]} channels"
         raise UserError(
             f"extractor={extractor} looks at grey or colour pictures, but this data set's samples are {kind}:"
-            " use extractor=classifier or extractor=raw."
+            " use extractor=classifier or extractor=identity."
         )
 
 

@@ -49,7 +49,7 @@ class AutoEncoder(Discriminator):
                 "an auto-encoder has no features to project labels on; use conditioning.discriminator=concat"
             )
         if encoder.packing != 1:
-            raise ValueError(f"an auto-encoder judges single samples; use loss.packing=1, not {encoder.packing}")
+            raise ValueError(f"an auto-encoder scores single samples; use loss.packing=1, not {encoder.packing}")
         if outputs not in (1, 1 + embedding):
             both = f"1, its logit, or {1 + embedding}, with its embedding"
             raise ValueError(f"an auto-encoder's outputs are {both}; got outputs={outputs}")

@@ -67,7 +67,7 @@ class DCGANGenerator(Generator):
     def __init__(
         self,
         latent_dim: PositiveInt,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         width: PositiveInt = 64,
         norm: Norm = "batch",
         upsampling: Upsampling = "transposed",
@@ -76,7 +76,7 @@ class DCGANGenerator(Generator):
         label_input: GeneratorLabels = "none",
     ) -> None:
         super().__init__(latent_dim, classes, label_input)
-        channels, *self.size = image_dimensions(image_shape)
+        channels, *self.size = image_dimensions(sample_shape)
         base = base_size(*self.size)
         widths = [width * min(2**stage, 8) for stage in reversed(range(stages(*self.size)))]
         bias = norm != "batch"  # which takes it away again
@@ -105,7 +105,7 @@ class DCGANDiscriminator(Discriminator):
 
     def __init__(
         self,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         width: PositiveInt = 64,
         norm: Norm = "batch",
         outputs: PositiveInt = 1,
@@ -113,7 +113,7 @@ class DCGANDiscriminator(Discriminator):
         classes: NonNegativeInt = 0,
         label_input: DiscriminatorLabels = "none",
     ) -> None:
-        super().__init__(image_shape, outputs, packing, classes, label_input)
+        super().__init__(sample_shape, outputs, packing, classes, label_input)
         channels, height, image_width = image_dimensions(self.input_shape)
         count = stages(height, image_width)
         widths = [width * min(2**stage, 8) for stage in range(count)]

@@ -17,35 +17,35 @@ from gan_lightning.types import NonNegativeInt, PositiveInt
 
 
 class DiracGenerator(Generator):
-    """Latents (N, latent_dim), which it ignores -> samples (N, *image_shape), all equal to its only parameter.
+    """Latents (N, latent_dim), which it ignores -> samples (N, *sample_shape), all equal to its only parameter.
 
     `theta` is the parameter's first value in every dimension.
     """
 
-    def __init__(self, latent_dim: PositiveInt, image_shape: Sequence[PositiveInt], theta: float = 1.0) -> None:
+    def __init__(self, latent_dim: PositiveInt, sample_shape: Sequence[PositiveInt], theta: float = 1.0) -> None:
         super().__init__(latent_dim)
-        self.theta = nn.Parameter(torch.full(tuple(image_shape), float(theta)))
+        self.theta = nn.Parameter(torch.full(tuple(sample_shape), float(theta)))
 
     def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
         return self.theta.repeat(len(inputs), *[1] * self.theta.ndim)  # a copy, which an update of theta leaves alone
 
 
 class LinearDiscriminator(Discriminator):
-    """Samples (N, *image_shape) -> logits (N,), or (N, outputs): D(x) = psi . x, without a bias.
+    """Samples (N, *sample_shape) -> logits (N,), or (N, outputs): D(x) = psi . x, without a bias.
 
     `psi` is the first value of all its weights. See `Discriminator` for packs and labels.
     """
 
     def __init__(
         self,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         psi: float = 1.0,
         outputs: PositiveInt = 1,
         packing: PositiveInt = 1,
         classes: NonNegativeInt = 0,
         label_input: DiscriminatorLabels = "none",
     ) -> None:
-        super().__init__(image_shape, outputs, packing, classes, label_input)
+        super().__init__(sample_shape, outputs, packing, classes, label_input)
         features = prod(self.input_shape)
         head = nn.Linear(features, outputs, bias=False)
         nn.init.constant_(head.weight, psi)

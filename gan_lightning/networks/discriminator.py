@@ -28,7 +28,7 @@ class Discriminator(nn.Module):
 
     def __init__(
         self,
-        image_shape: Sequence[int],
+        sample_shape: Sequence[int],
         outputs: int = 1,
         packing: int = 1,
         classes: int = 0,
@@ -39,7 +39,7 @@ class Discriminator(nn.Module):
             raise ValueError(
                 f"label_input is {label_input}, which doesn't fit classes=0; without labels, use conditioning=none"
             )
-        channels, *size = image_shape
+        channels, *size = sample_shape
         self.outputs = outputs
         self.packing = packing
         self.classes = classes
@@ -65,9 +65,9 @@ class Discriminator(nn.Module):
         features = self.features(samples)
         # In float32 also under autocast: losses compare logits, and half precision loses small differences.
         with torch.autocast(features.device.type, enabled=False):
-            return self.judge(features.to(torch.promote_types(features.dtype, torch.float32)), labels)
+            return self.outputs_of(features.to(torch.promote_types(features.dtype, torch.float32)), labels)
 
-    def judge(self, features: Tensor, labels: Tensor | None) -> Tensor:
+    def outputs_of(self, features: Tensor, labels: Tensor | None) -> Tensor:
         """The outputs of features (N, F)."""
         outputs: Tensor = self.head(features)
         if self.label_input == "projection":

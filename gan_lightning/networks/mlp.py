@@ -26,7 +26,7 @@ from gan_lightning.types import NonNegativeInt, PositiveInt
 
 
 class MLPGenerator(Generator):
-    """Latents (N, latent_dim) -> samples (N, *image_shape), in [-1, 1] with the default tanh.
+    """Latents (N, latent_dim) -> samples (N, *sample_shape), in [-1, 1] with the default tanh.
 
     `blocks` blocks of Linear, normalisation, ReLU; the first is `hidden_dim` wide and each next one `growth` times as
     wide.
@@ -35,7 +35,7 @@ class MLPGenerator(Generator):
     def __init__(
         self,
         latent_dim: PositiveInt,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         hidden_dim: PositiveInt = 128,
         blocks: PositiveInt = 4,
         growth: PositiveInt = 2,
@@ -45,23 +45,23 @@ class MLPGenerator(Generator):
         label_input: GeneratorLabels = "none",
     ) -> None:
         super().__init__(latent_dim, classes, label_input)
-        self.image_shape = tuple(image_shape)
+        self.sample_shape = tuple(sample_shape)
         widths = [self.input_dim, *(hidden_dim * growth**block for block in range(blocks))]
         layers: list[nn.Module] = []
         for width, next_width in itertools.pairwise(widths):
             layers += [nn.Linear(width, next_width), norm_1d(norm, next_width, self.norm_classes)]
             layers += [nn.ReLU(inplace=True)]
-        layers += [nn.Linear(widths[-1], prod(self.image_shape)), output_activation_layer(output_activation)]
+        layers += [nn.Linear(widths[-1], prod(self.sample_shape)), output_activation_layer(output_activation)]
         self.layers = LabelledSequential(*layers)
         constrain_weights(self, norm)
 
     def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
         flat: Tensor = self.layers(inputs, labels)
-        return flat.view(-1, *self.image_shape)
+        return flat.view(-1, *self.sample_shape)
 
 
 class MLPDiscriminator(Discriminator):
-    """Samples (N, *image_shape) -> logits (N,), or (N, outputs); see `Discriminator` for packs and labels.
+    """Samples (N, *sample_shape) -> logits (N,), or (N, outputs); see `Discriminator` for packs and labels.
 
     `blocks` blocks of Linear, normalisation, LeakyReLU(0.2); the last is `hidden_dim` wide and each earlier one
     `growth` times as wide as its successor, so that the defaults give 512 -> 256 -> 128 -> 1.
@@ -69,7 +69,7 @@ class MLPDiscriminator(Discriminator):
 
     def __init__(
         self,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         hidden_dim: PositiveInt = 128,
         blocks: PositiveInt = 3,
         growth: PositiveInt = 2,
@@ -79,7 +79,7 @@ class MLPDiscriminator(Discriminator):
         classes: NonNegativeInt = 0,
         label_input: DiscriminatorLabels = "none",
     ) -> None:
-        super().__init__(image_shape, outputs, packing, classes, label_input)
+        super().__init__(sample_shape, outputs, packing, classes, label_input)
         widths = [prod(self.input_shape), *(hidden_dim * growth**block for block in reversed(range(blocks)))]
         layers: list[nn.Module] = [nn.Flatten()]
         for width, next_width in itertools.pairwise(widths):

@@ -132,7 +132,7 @@ class R3GANGenerator(Generator):
     def __init__(
         self,
         latent_dim: PositiveInt,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         width: PositiveInt = 768,
         blocks: PositiveInt = 2,
         expansion: PositiveInt = 2,
@@ -141,7 +141,7 @@ class R3GANGenerator(Generator):
         classes: NonNegativeInt = 0,
     ) -> None:
         super().__init__(latent_dim, classes, "concat" if classes else "none")
-        channels, *self.size = image_dimensions(image_shape)
+        channels, *self.size = image_dimensions(sample_shape)
         widths = stage_widths(width, stages(*self.size))
         depth = blocks * len(widths)
         self.basis = nn.Parameter(torch.randn(width, *base_size(*self.size)))
@@ -166,7 +166,7 @@ class R3GANDiscriminator(Discriminator):
 
     def __init__(
         self,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         width: PositiveInt = 768,
         blocks: PositiveInt = 2,
         expansion: PositiveInt = 2,
@@ -176,7 +176,7 @@ class R3GANDiscriminator(Discriminator):
         classes: NonNegativeInt = 0,
         label_input: DiscriminatorLabels = "none",
     ) -> None:
-        super().__init__(image_shape, outputs, packing, classes, label_input)
+        super().__init__(sample_shape, outputs, packing, classes, label_input)
         channels, height, image_width = image_dimensions(self.input_shape)
         count = stages(height, image_width)
         widths = stage_widths(width, count)[::-1]

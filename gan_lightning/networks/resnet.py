@@ -151,7 +151,7 @@ class ResNetGenerator(Generator):
     def __init__(
         self,
         latent_dim: PositiveInt,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         width: PositiveInt = 128,
         norm: Norm = "batch",
         output_activation: OutputActivation = "tanh",
@@ -159,7 +159,7 @@ class ResNetGenerator(Generator):
         label_input: GeneratorLabels = "none",
     ) -> None:
         super().__init__(latent_dim, classes, label_input)
-        channels, *self.size = image_dimensions(image_shape)
+        channels, *self.size = image_dimensions(sample_shape)
         base = base_size(*self.size)
         widths = generator_widths(width, stages(*self.size))
         self.project = linear(self.input_dim, widths[0] * base[0] * base[1])
@@ -187,7 +187,7 @@ class ResNetDiscriminator(Discriminator):
 
     def __init__(
         self,
-        image_shape: Sequence[PositiveInt],
+        sample_shape: Sequence[PositiveInt],
         width: PositiveInt = 128,
         norm: Norm = "none",
         pooling: Pooling = "mean",
@@ -196,7 +196,7 @@ class ResNetDiscriminator(Discriminator):
         classes: NonNegativeInt = 0,
         label_input: DiscriminatorLabels = "none",
     ) -> None:
-        super().__init__(image_shape, outputs, packing, classes, label_input)
+        super().__init__(sample_shape, outputs, packing, classes, label_input)
         if pooling not in ("mean", "sum"):
             raise ValueError(f"pooling is {pooling!r}; there are mean, sum")
         channels, *size = image_dimensions(self.input_shape)

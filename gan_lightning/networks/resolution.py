@@ -12,14 +12,14 @@ from torch import Tensor
 SMALLEST = 8
 
 
-def image_dimensions(image_shape: Sequence[int]) -> tuple[int, int, int]:
+def image_dimensions(sample_shape: Sequence[int]) -> tuple[int, int, int]:
     """Channels, height and width. Raises ValueError for vectors, and for images of fewer than 8x8 pixels."""
-    if len(image_shape) != 3:
+    if len(sample_shape) != 3:
         raise ValueError(
             f"networks of convolutions need images (channels, height, width), got samples of shape "
-            f"{tuple(image_shape)}; use network=mlp or network=toy"
+            f"{tuple(sample_shape)}; use network=mlp or network=toy"
         )
-    channels, height, width = image_shape
+    channels, height, width = sample_shape
     if min(height, width) < SMALLEST:
         raise ValueError(
             f"networks of convolutions need images of at least {SMALLEST}x{SMALLEST} pixels, got {height}x{width}"

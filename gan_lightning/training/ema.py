@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from gan_lightning.scheduled import Scheduled
+from gan_lightning.schedules import Scheduled
 from gan_lightning.types import Fraction, NonNegativeFloat, check_ranges
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -10,9 +10,9 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gan_lightning import train
-from gan_lightning.config.compose import CONF
+from gan_lightning.config.places import CONF
 
-QUICK = ("extractor=raw", "metric=[sliced,modes]", "samples=40", "intervals=3", "batch_size=16")
+QUICK = ("extractor=identity", "metric=[sliced,modes]", "samples=40", "intervals=3", "batch_size=16")
 
 
 @pytest.fixture
@@ -39,12 +39,12 @@ def test_a_run(command: Callable[..., Any], run: Path) -> None:
     assert ends[0] < value < ends[1]
     (row,) = [line for line in outcome.out.splitlines() if "sliced_wasserstein" in line]
     assert row.split() == ["sliced_wasserstein", f"{value:.4g}", "±", f"{(ends[1] - ends[0]) / 2:.2g}"]
-    assert "40 samples of seed 0 (ema) against 1500 real ones (train), features: raw" in outcome.out
+    assert "40 samples of seed 0 (ema) against 1500 real ones (train), features: identity" in outcome.out
     assert f"modes is left out: {record['left_out']['modes']}." in outcome.out
     events = EventAccumulator(str(run), {"scalars": 0, "tensors": 0}).Reload()
-    (event,) = events.Scalars("final/ema/train/raw/sliced_wasserstein")
+    (event,) = events.Scalars("final/ema/train/identity/sliced_wasserstein")
     assert (event.step, event.value) == (40, pytest.approx(value))
-    assert "final/ema/train/raw/protocol/text_summary" in events.Tags()["tensors"]
+    assert "final/ema/train/identity/protocol/text_summary" in events.Tags()["tensors"]
 
 
 def test_the_same_protocol_replaces_its_record_and_another_adds_one(command: Callable[..., Any], run: Path) -> None:
@@ -168,14 +168,14 @@ def test_damaged_results_are_named_before_anything_is_measured(
 
 
 def test_too_few_samples_for_a_metric_or_its_interval(command: Callable[..., Any], run: Path) -> None:
-    options = ("metric=[frechet,kernel,precision_recall,score]", "extractor=raw", "intervals=3")
+    options = ("metric=[frechet,kernel,precision_recall,score]", "extractor=identity", "intervals=3")
     outcome = command("evaluate", f"run={run}", *options, "samples=7")
     assert outcome.status == 0
     (record,) = records(run)
     assert set(record["values"]) == {"kernel_distance", "kernel_distance_std", "precision", "recall"}
     assert set(record["intervals"]) == {"kernel_distance", "kernel_distance_std"}
     assert record["left_out"]["precision_recall (its interval)"] == (
-        "of halves of the samples it lacks more than 3 samples"
+        "halves of the samples are without more than 3 samples"
     )
 
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.commands.folders import (
-    essence,
-    find_generator,
+from gan_lightning.errors import UserError
+from gan_lightning.run_folder import find_generator
+from gan_lightning.runs.folders import (
     find_resumable,
+    identity,
     refuse_used,
     require_resumable,
     reserve,
 )
-from gan_lightning.errors import UserError
 
 
 @pytest.fixture
@@ -140,12 +140,12 @@ def test_the_newest_run_of_a_config_is_found(here: Path, config: DictConfig) -> 
         "checkpoint.every=3",
         "samples.every=3",
         "dataset.memory_gib=1",
-        "dataset.steps=7",
+        "dataset.iterations=7",
         "resume=auto",
     ],
 )
 def test_circumstances_make_no_other_run(config: DictConfig, override: str) -> None:
-    assert essence(changed(config, override)) == essence(config)
+    assert identity(changed(config, override)) == identity(config)
 
 
 @pytest.mark.parametrize(
@@ -162,11 +162,11 @@ def test_circumstances_make_no_other_run(config: DictConfig, override: str) -> N
         "ema.half_life=100",
         "conditioning.generator=concat",
         "heads.apart.outputs=4",
-        "latents._target_=gan_lightning.latents.Uniform",
+        "latents._target_=gan_lightning.sampling.Uniform",
     ],
 )
 def test_everything_else_does(config: DictConfig, override: str) -> None:
-    assert essence(changed(config, override)) != essence(config)
+    assert identity(changed(config, override)) != identity(config)
 
 
 def test_resume_auto_without_a_run_starts_one_and_then_goes_on(

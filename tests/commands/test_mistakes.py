@@ -73,7 +73,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
         "conditioning=auxiliary heads.classification.generator_wieght=1",
         ["heads.classification.generator_wieght", "1", "Did you mean heads.classification.generator_weight?"],
     ),
-    ("advice=of", ["advice", "of", "Did you mean off?"]),
+    ("compatibility_warnings=of", ["compatibility_warnings", "of", "true or false"]),
     # Schedules
     ("loss.optimizer.generator.lr=${{linear:1}}", ["loss.optimizer.generator.lr", "START,END"]),
     ("loss.optimizer.generator.lr=${{linear:1,2,3,iterations,4,5}}", ["loss.optimizer.generator.lr", "START,END"]),
@@ -103,11 +103,11 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("loss=infogan network.latent_dim=5", ["latents of 5", "12", "network.latent_dim"]),
     ("loss=wgan_clip network.discriminator.norm=spectral", ["weight_clipping", "'regularizer=[]'"]),
     (
-        "loss=wgan_gp network.discriminator.norm=batch advice=off",
+        "loss=wgan_gp network.discriminator.norm=batch compatibility_warnings=false",
         ["gradient_penalty", "network.discriminator.norm=none"],
     ),
     ("network.discriminator.outputs=3", ["network.discriminator.outputs=1"]),
-    ("network.generator.image_shape=[1,8,9]", ["(1, 8, 9)", "(1, 8, 8)", "network.generator.image_shape"]),
+    ("network.generator.sample_shape=[1,8,9]", ["(1, 8, 9)", "(1, 8, 8)", "network.generator.sample_shape"]),
     # Hardware
     ("trainer.accelerator=gpu", ["trainer.accelerator", "gpu", "trainer.accelerator=cpu"]),
     ("trainer.accelerator=mps", ["trainer.accelerator", "mps", "trainer.accelerator=cpu"]),
@@ -172,7 +172,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("sample run={truncated} weights=raw", ["{truncated}/"]),
     ("sample run={run} n=0", ["n", "0", "at least 1"]),
     ("sample run={run} n=ten", ["n", "ten", "a whole number"]),
-    ("sample run={run} steps=0 interpolate=[0,1]", ["steps", "0", "at least 1"]),
+    ("sample run={run} frames=0 interpolate=[0,1]", ["frames", "0", "at least 1"]),
     ("sample run={run} interpolate=[3]", ["interpolate", "[3]", "two"]),
     ("sample run={run} sed=1", ["sed", "1", "Did you mean seed?"]),
     ("sample run={run} +colour=red", ["colour", "red"]),
@@ -182,7 +182,9 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("sample run={run} out={file}/x.png", ["out", "{file}/x.png"]),
     ("sample run={run} out={file}/x", ["out", "{file}/x"]),
     ("sample run={run} out={file}", ["out", "{file}"]),
-    ("sample run={run} n=1,2", ["n=1,2"]),
+    ("sample run={run} n=1,2", ["n is", "1,2", "a whole number"]),
+    ("sample run={run} n=[1", ["n=[1", "KEY=VALUE"]),
+    ("sample run={run} n", ["n", "KEY=VALUE"]),
 ]
 
 
@@ -291,7 +293,7 @@ def test_help_and_the_config_need_no_torch(here: Path, arguments: list[str]) -> 
 UNWISE = ("loss=wgan_gp", "regularizer=[]", "trainer.max_steps=1", "hydra.run.dir=mine")
 
 
-def test_advice_is_a_warning_that_can_be_silenced(
+def test_a_caution_is_a_warning_that_can_be_silenced(
     here: Path, command: Callable[..., Any], tiny: tuple[str, ...]
 ) -> None:
     quiet = "trainer.enable_progress_bar=false"
@@ -299,11 +301,11 @@ def test_advice_is_a_warning_that_can_be_silenced(
     assert outcome.status == 0
     warned = only_paragraph(outcome.out.partition("Finished")[0] + outcome.err)
     assert "Wasserstein with a critic that nothing keeps Lipschitz" in warned
-    assert warned.endswith("(advice=off silences this)")
+    assert warned.endswith("(compatibility_warnings=false silences this)")
     assert "nothing keeps Lipschitz" in (here / "mine" / "train.log").read_text()
     # It may be silenced when a run goes on, too.
     for silent in ((*tiny, *UNWISE[:-1], "hydra.run.dir=other", quiet), ("resume=mine", "trainer.max_steps=2")):
-        outcome = command(*silent, "advice=off")
+        outcome = command(*silent, "compatibility_warnings=false")
         assert (outcome.status, outcome.err) == (0, "")
         assert outcome.out.startswith("Finished")
 

@@ -16,10 +16,10 @@ from small import small
 
 from gan_lightning import load_generator, train
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import CONF
-from gan_lightning.latents import Normal
+from gan_lightning.config.places import CONF
 from gan_lightning.pictures import PADDING, grid, scatter, to_pixels
-from gan_lightning.training.samples import decode, draw_latents
+from gan_lightning.sampling.drawing import decode, draw_latents
+from gan_lightning.sampling.latents import Normal
 
 Command = Callable[..., Any]
 CELL = 48 + PADDING  # 8x8 pixels, enlarged six times
@@ -133,7 +133,7 @@ def test_raw_weights_are_the_checkpoints(trained: Path, sample: Callable[..., Pa
 
 def test_a_walk(trained: Path, sample: Callable[..., Path], here: Path) -> None:
     seeds = [4, 5, 4]
-    sample(f"run={trained}", "interpolate=[4,5,4]", "steps=5", "out=walk.png")
+    sample(f"run={trained}", "interpolate=[4,5,4]", "frames=5", "out=walk.png")
     picture = pixels(here / "walk.png")
     assert picture.shape == (2 * CELL + PADDING, 5 * CELL + PADDING)
     ends = {seed: to_pixels(load_generator(trained).sample(1, seed=seed)[0, 0]).numpy() for seed in seeds}
@@ -149,7 +149,7 @@ def test_a_walk(trained: Path, sample: Callable[..., Path], here: Path) -> None:
 
 
 def test_a_walk_as_single_pictures(trained: Path, sample: Callable[..., Path], here: Path) -> None:
-    sample(f"run={trained}", "interpolate=[0,1,2]", "steps=3", "out=walk")
+    sample(f"run={trained}", "interpolate=[0,1,2]", "frames=3", "out=walk")
     assert len(list((here / "walk").glob("*.png"))) == 6
 
 
@@ -195,8 +195,8 @@ def test_classes_take_turns(conditional: Path, sample: Callable[..., Path], here
 
 
 def test_a_walk_keeps_to_a_class(conditional: Path, sample: Callable[..., Path], here: Path) -> None:
-    sample(f"run={conditional}", "interpolate=[0,1]", "steps=3", "label=7", "out=seven.png")
-    sample(f"run={conditional}", "interpolate=[0,1]", "steps=3", "out=first.png")
+    sample(f"run={conditional}", "interpolate=[0,1]", "frames=3", "label=7", "out=seven.png")
+    sample(f"run={conditional}", "interpolate=[0,1]", "frames=3", "out=first.png")
     generator = load_generator(conditional)
     assert np.array_equal(pixels(here / "seven.png"), grid(generator.interpolate([0, 1], 3, label=7), 3)[0].numpy())
     assert np.array_equal(pixels(here / "first.png"), grid(generator.interpolate([0, 1], 3, label=0), 3)[0].numpy())

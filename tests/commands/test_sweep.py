@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gan_lightning.commands import launcher
 from gan_lightning.commands.launcher import CONSOLE, Job, ProcessLauncher, default_jobs, name_jobs, report, table
-from gan_lightning.config.resolvers import LONGEST, default_steps, folder_name
+from gan_lightning.config.resolvers import LONGEST, default_iterations, folder_name
 
 
 @pytest.fixture
@@ -177,8 +177,8 @@ def test_the_table_tells_what_the_folders_hold(tmp_path: Path) -> None:
     jobs = []
     for number, (content, code) in enumerate(
         [
-            ({"iteration": 20, "metrics": metrics}, 0),
-            ({"iteration": 7, "metrics": {}}, 1),
+            ({"status": "finished", "iteration": 20, "seconds": 1.0, "metrics": metrics}, 0),
+            ({"status": "failed", "iteration": 7, "seconds": 1.0, "metrics": {}}, 1),
             (None, 2),
             (None, None),
         ]
@@ -291,6 +291,6 @@ def test_long_folder_names_are_cut_and_stay_different() -> None:
     assert folder_name(f"{longest}1") == names[1]  # the same in every process
 
 
-def test_default_steps() -> None:
-    assert default_steps(None, 3000) == 3000
-    assert default_steps(5, 3000) == -1
+def test_default_iterations() -> None:
+    assert default_iterations(None, 3000) == 3000
+    assert default_iterations(5, 3000) == -1

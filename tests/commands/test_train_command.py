@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from gan_lightning.config.compose import CONF
+from gan_lightning.config.places import CONF
 from gan_lightning.training.gan import GAN
 
 Command = Callable[..., Any]

@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 
 import gan_lightning
 from gan_lightning.config.check import check
-from gan_lightning.config.suggest import did_you_mean, nearest
 from gan_lightning.errors import UserError
+from gan_lightning.suggest import did_you_mean, nearest
 
 SAMPLE = """
     raise RuntimeError('imported')
@@ -68,8 +68,8 @@ def mistake(config, target, key=""):
     return str(error.value)
 
 
-TARGET = {"_target_": "gan_lightning.losses.objectives.Wasserstein"}
-SCHEDULE = {"_target_": "gan_lightning.scheduled.Linear", "start": 1, "end": 0}
+TARGET = {"_target_": "gan_lightning.losses.Wasserstein"}
+SCHEDULE = {"_target_": "gan_lightning.schedules.Linear", "start": 1, "end": 0}
 A_SCHEDULE = "a schedule such as ${linear:1e-4,0}"
 
 
@@ -137,8 +137,7 @@ def test_good_values(module, config):
         ({"whole": None}, "whole is null, but shape expects a whole number there."),
         (
             {"whole": TARGET},
-            "whole is {'_target_': 'gan_lightning.losses.objectives.Wasserstein'},"
-            " but shape expects a whole number there.",
+            "whole is {'_target_': 'gan_lightning.losses.Wasserstein'}, but shape expects a whole number there.",
         ),
         ({"number": "1e-4"}, "number is '1e-4', but shape expects a number there."),
         ({"number": False}, "number is false, but shape expects a number there."),
@@ -179,7 +178,7 @@ def test_good_values(module, config):
         ({"tensor": "1e-4x"}, f"tensor is '1e-4x', but shape expects a number or {A_SCHEDULE} there."),
         (
             {"tensor": TARGET},
-            "tensor is {'_target_': 'gan_lightning.losses.objectives.Wasserstein'},"
+            "tensor is {'_target_': 'gan_lightning.losses.Wasserstein'},"
             f" but shape expects a number or {A_SCHEDULE} there.",
         ),
         ({"number": SCHEDULE}, f"number is {str(SCHEDULE)[:57]}..., but shape expects a number there."),
@@ -235,11 +234,11 @@ def test_good_keys(module, target, config):
 @pytest.mark.parametrize(
     ("target", "config"),
     [
-        ("gan_lightning.training.ema.EMA", {"decay": SCHEDULE, "half_life": SCHEDULE}),
-        ("gan_lightning.training.ema.EMA", {"decay": 0.5, "half_life": None}),
-        ("gan_lightning.training.schedule.CriticSchedule", {"n_critic": SCHEDULE}),
-        ("gan_lightning.losses.augmentations.InstanceNoise", {"std": SCHEDULE}),
-        ("gan_lightning.losses.regularizers.R1", {"weight": SCHEDULE}),
+        ("gan_lightning.training.EMA", {"decay": SCHEDULE, "half_life": SCHEDULE}),
+        ("gan_lightning.training.EMA", {"decay": 0.5, "half_life": None}),
+        ("gan_lightning.training.CriticUpdates", {"n_critic": SCHEDULE}),
+        ("gan_lightning.losses.InstanceNoise", {"std": SCHEDULE}),
+        ("gan_lightning.losses.R1", {"weight": SCHEDULE}),
         ("torch.optim.Adam", {"_partial_": True, "lr": SCHEDULE, "betas": [0.0, SCHEDULE]}),
     ],
 )
@@ -255,8 +254,8 @@ def test_schedules_fit_wherever_a_constructor_takes_one(target, config):
         ("training.ema.EMA", {"half_life": TARGET}, f"expects a number, {A_SCHEDULE} or null there."),
         ("losses.regularizers.R1", {"every": SCHEDULE}, "but R1 expects a whole number there."),
         ("losses.regularizers.WeightClipping", {"bound": SCHEDULE}, "but WeightClipping expects a number there."),
-        ("scheduled.Linear", {"start": SCHEDULE, "end": 0}, "but Linear expects a number there."),
-        ("scheduled.Linear", {"start": 1, "end": 0, "unit": "epochs"}, "'iterations' or 'images' there."),
+        ("schedules.Linear", {"start": SCHEDULE, "end": 0}, "but Linear expects a number there."),
+        ("schedules.Linear", {"start": 1, "end": 0, "unit": "epochs"}, "'iterations' or 'images' there."),
         ("training.ema.EMA", {"decay": SCHEDULE | {"stop": 1}}, "decay.stop is not a key of Linear (it is set to 1)."),
         ("losses.regularizers.R1", {"weight": {"start": 1, "end": 0}}, f"expects a number or {A_SCHEDULE} there."),
     ],
@@ -300,12 +299,12 @@ GOOD = """
       discriminator: ${.generator}
     model:
       generator:
-        _target_: gan_lightning.networks.dcgan.DCGANGenerator
+        _target_: gan_lightning.networks.DCGANGenerator
         latent_dim: ${latent_dim}
-        image_shape: ${shape}
+        sample_shape: ${shape}
         norm: none
       schedule:
-        _target_: gan_lightning.training.schedule.CriticSchedule
+        _target_: gan_lightning.training.CriticUpdates
         n_critic: ${n_critic}
       optimizer: ${optimizers.discriminator}
     """
@@ -374,7 +373,7 @@ ADAM = "optimizers.generator"
         ("latent_dim=0", "latent_dim is 0, but it must be at least 1 (model.generator.latent_dim is taken from it)."),
         (
             "n_critic=true",
-            f"n_critic is true, but CriticSchedule expects a whole number or {A_SCHEDULE} there"
+            f"n_critic is true, but CriticUpdates expects a whole number or {A_SCHEDULE} there"
             " (model.schedule.n_critic is taken from it).",
         ),
         ("size=big", "size is 'big', but DCGANGenerator expects a whole number there (shape[1] is taken from it)."),

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from gan_lightning.data.datamodule import GANDataModule, conform, fit_shape
-from gan_lightning.data.rounds import MinibatchStream, to_unit_range
-from gan_lightning.data.sources import SampleSet
+from gan_lightning.data.rounds import MinibatchStream
 from gan_lightning.errors import UserError
-from gan_lightning.training.schedule import CriticSchedule
+from gan_lightning.samples import SampleSet, as_floats
+from gan_lightning.training.critic_updates import CriticUpdates
 
 SHAPE = (1, 2, 3)
 
@@ -36,7 +36,7 @@ class FakeSource:
 
 
 def module(count=20, batch_size=6, shape=SHAPE, labelled=True, **options):
-    return GANDataModule(FakeSource(noise(count, *SHAPE), labelled), shape, batch_size, CriticSchedule(2), 7, **options)
+    return GANDataModule(FakeSource(noise(count, *SHAPE), labelled), shape, batch_size, CriticUpdates(2), 7, **options)
 
 
 def vectors(count=20):
@@ -46,7 +46,7 @@ def vectors(count=20):
 
 def vector_module(count=20, batch_size=6, shape=(2,), labelled=True, **options):
     source = FakeSource(vectors(count), labelled)
-    return GANDataModule(source, shape, batch_size, CriticSchedule(2), 7, **options)
+    return GANDataModule(source, shape, batch_size, CriticUpdates(2), 7, **options)
 
 
 def trainer(device="cpu", ranks=1, rank=0, step=0):
@@ -150,7 +150,7 @@ class TestSetup:
         data = module()
         data.setup("fit")
         data.setup("fit")
-        assert data.loaded is data.images
+        assert data.loaded is data.loaded
         assert data.source.loads == 1
 
     def test_nothing_is_loaded_before(self):
@@ -158,8 +158,8 @@ class TestSetup:
 
     def test_images_are_conformed(self):
         data = module(shape=(3, 4, 6))
-        assert data.loaded.shape == (20, 3, 4, 6)
-        assert torch.equal(data.loaded, conform(noise(20, *SHAPE), (3, 4, 6)))
+        assert data.loaded.samples.shape == (20, 3, 4, 6)
+        assert torch.equal(data.loaded.samples, conform(noise(20, *SHAPE), (3, 4, 6)))
 
     def test_too_large_a_batch(self):
         with pytest.raises(UserError) as caught:
@@ -183,7 +183,7 @@ class TestHeldOut:
     @pytest.mark.parametrize(("held_out", "expected"), [(0, 0), (3, 3), (0.2, 4), (0.5, 10), (1, 1)])
     def test_splits_the_source(self, held_out, expected):
         data = module(held_out=held_out)
-        kept_out, trained = data.held_out, data.training
+        kept_out, trained = data.subset("held_out"), data.subset("train")
         assert len(kept_out.samples) == len(kept_out.labels) == expected
         assert sorted([*kept_out.labels.tolist(), *trained.labels.tolist()]) == list(range(100, 120))
         for part in (kept_out, trained):
@@ -193,37 +193,37 @@ class TestHeldOut:
     def test_rounds_have_none_of_it(self):
         data = module(held_out=7)
         seen = torch.cat([following.labels.flatten() for following in islice(data.train_dataloader(), 9)])
-        assert set(seen.tolist()) == set(data.training.labels.tolist())
+        assert set(seen.tolist()) == set(data.subset("train").labels.tolist())
         assert data.stream.minibatches_per_pass == 2
 
     def test_real_images_have_none_of_it(self):
         data = vector_module(held_out=10, labelled=False)
-        shown = {tuple(vector) for vector in data.real_images(6).tolist()}
-        assert shown < {tuple(vector) for vector in data.training.samples.tolist()}
+        shown = {tuple(vector) for vector in data.first(6).as_floats().samples.tolist()}
+        assert shown < {tuple(vector) for vector in data.subset("train").samples.tolist()}
 
     def test_is_the_same_for_every_seed(self):
         first, second = module(held_out=7), module(held_out=7)
         second.seed = 8
-        assert torch.equal(first.held_out.labels, second.held_out.labels)
+        assert torch.equal(first.subset("held_out").labels, second.subset("held_out").labels)
         assert not torch.equal(first.stream.minibatch(0), second.stream.minibatch(0))
 
     def test_a_source_of_its_own(self):
         data = module(shape=(3, 4, 6), held_out=FakeSource(noise(5, 1, 9, 9)))
-        assert torch.equal(data.held_out.samples, conform(noise(5, 1, 9, 9), (3, 4, 6)))
-        assert torch.equal(data.held_out.labels, 100 + torch.arange(5))
-        assert torch.equal(data.training.samples, data.loaded)
+        assert torch.equal(data.subset("held_out").samples, conform(noise(5, 1, 9, 9), (3, 4, 6)))
+        assert torch.equal(data.subset("held_out").labels, 100 + torch.arange(5))
+        assert torch.equal(data.subset("train").samples, data.loaded.samples)
 
     @pytest.mark.parametrize("split", ["train", "held_out"])
     @pytest.mark.parametrize("own_source", [False, True])
-    def test_a_part_is_the_same_always(self, split, own_source):
+    def test_a_subset_is_the_same_always(self, split, own_source):
         data = module(held_out=FakeSource(noise(9, *SHAPE)) if own_source else 9)
-        whole, part = data.part(split), data.part(split, 4)
+        whole, part = data.subset(split), data.subset(split, 4)
         assert len(part.samples) == len(part.labels) == 4
-        assert torch.equal(part.labels, data.part(split, 4).labels)
+        assert torch.equal(part.labels, data.subset(split, 4).labels)
         places = [whole.labels.tolist().index(label) for label in part.labels.tolist()]
         assert torch.equal(part.samples, whole.samples[places])
-        assert len(data.part(split, 50).samples) == len(whole.samples)
-        assert len(data.part(split, 0).samples) == 0
+        assert len(data.subset(split, 50).samples) == len(whole.samples)
+        assert len(data.subset(split, 0).samples) == 0
 
     def test_leaves_some_to_train_on(self):
         with pytest.raises(
@@ -245,8 +245,8 @@ class TestFitShape:
         with pytest.raises(UserError) as caught:
             vector_module(shape=shape).setup()
         assert str(caught.value) == (
-            f"dataset.image_shape is {list(shape)}, but the data set has vectors of 2 numbers;"
-            " set dataset.image_shape=[2]."
+            f"dataset.sample_shape is {list(shape)}, but the data set has vectors of 2 numbers;"
+            " set dataset.sample_shape=[2]."
         )
 
     @pytest.mark.parametrize("shape", [(2,), (8, 8)])
@@ -254,7 +254,7 @@ class TestFitShape:
         with pytest.raises(UserError) as caught:
             module(shape=shape).setup()
         assert str(caught.value) == (
-            f"dataset.image_shape is {list(shape)}, but the data set has images;"
+            f"dataset.sample_shape is {list(shape)}, but the data set has images;"
             " set it to their [channels, height, width]."
         )
 
@@ -268,7 +268,7 @@ class TestClasses:
     def test_as_many_as_the_data_have(self):
         data = module(count=20, classes=120)
         data.setup()
-        assert torch.equal(data.labels, 100 + torch.arange(20))
+        assert torch.equal(data.loaded.labels, 100 + torch.arange(20))
 
     def test_no_labels(self):
         with pytest.raises(UserError) as caught:
@@ -283,7 +283,7 @@ class TestClasses:
         assert str(caught.value) == (
             f"dataset.classes is {classes}, but the data set has 120; set dataset.classes=120."
         )
-        assert data.images is None  # not loaded by halves
+        assert data._loaded is None  # not loaded by halves
 
 
 class TestRequireEven:
@@ -326,24 +326,24 @@ class TestRequireEven:
 class TestRealImages:
     @pytest.mark.parametrize("count", [1, 6, 7, 18])
     def test_are_the_first_of_the_first_pass(self, count):
-        real = module().real_images(count)
+        real = module().first(count).as_floats().samples
         order = MinibatchStream(20, 6, 7).minibatches(0, 3).flatten()[:count]
         assert real.shape == (count, *SHAPE)
         assert real.dtype == torch.float32
-        assert torch.equal(real, to_unit_range(noise(20, *SHAPE)[order]))
+        assert torch.equal(real, as_floats(noise(20, *SHAPE)[order]))
         assert len(order.unique()) == count
 
     def test_of_vectors_are_in_their_units(self):
         order = MinibatchStream(20, 6, 7).minibatches(0, 3).flatten()[:7]
-        real = vector_module().real_images(7)
+        real = vector_module().first(7).as_floats().samples
         assert torch.equal(real, vectors()[order])
 
 
 class TestTrainDataloader:
     def test_without_a_trainer(self):
-        images, labels = next(iter(module().train_dataloader()))
+        images, labels, _ = next(iter(module().train_dataloader()))
         order = MinibatchStream(20, 6, 7).minibatches(0, 2)
-        assert torch.equal(images, to_unit_range(noise(20, *SHAPE)[order]))
+        assert torch.equal(images, as_floats(noise(20, *SHAPE)[order]))
         assert torch.equal(labels, 100 + order)
 
     def test_without_labels(self):
@@ -356,10 +356,10 @@ class TestTrainDataloader:
         data.trainer = trainer(step=1)
         loader = data.train_dataloader()
         data.trainer.global_step = 4  # known only once a checkpoint is restored
-        images, labels = next(iter(loader))
+        images, labels, _ = next(iter(loader))
         order = MinibatchStream(20, 6, 7).minibatches(8, 2)
         assert torch.equal(labels, 100 + order)
-        assert torch.equal(images, to_unit_range(noise(20, *SHAPE)[order]))
+        assert torch.equal(images, as_floats(noise(20, *SHAPE)[order]))
 
     def test_ranks_share_each_minibatch(self):
         parts = []
@@ -368,8 +368,8 @@ class TestTrainDataloader:
             data.trainer = trainer(ranks=3, rank=rank)
             parts.append(data.train_dataloader().round(5))
         whole = module().train_dataloader().round(5)
-        assert [part.images.shape for part in parts] == [(2, 2, *SHAPE)] * 3
-        assert torch.equal(torch.cat([part.images for part in parts], dim=1), whole.images)
+        assert [part.samples.shape for part in parts] == [(2, 2, *SHAPE)] * 3
+        assert torch.equal(torch.cat([part.samples for part in parts], dim=1), whole.samples)
         assert torch.equal(torch.cat([part.labels for part in parts], dim=1), whole.labels)
 
     def test_ranks_that_do_not_divide_the_batch(self):
@@ -388,18 +388,18 @@ class TestTrainDataloader:
         data = module(memory_gib=(20 * 6 + spare) / 2**30)
         data.trainer = trainer("meta")
         loader = data.train_dataloader()
-        assert loader.images.device.type == loader.labels.device.type == device
+        assert loader.data.samples.device.type == loader.data.labels.device.type == device
         assert loader.device.type == "meta"
-        assert data.loaded is loader.images  # kept once
+        assert data.loaded.samples is loader.data.samples  # kept once
 
     @pytest.mark.parametrize(("spare", "device"), [(0, "meta"), (-1, "cpu")])
     def test_vectors_count_as_the_floats_they_are(self, spare, device):
         data = vector_module(memory_gib=(20 * 2 * 4 + spare) / 2**30)
         data.trainer = trainer("meta")
-        assert data.train_dataloader().images.device.type == device
+        assert data.train_dataloader().data.samples.device.type == device
 
     def test_vectors_and_their_labels(self):
-        samples, labels = next(iter(vector_module().train_dataloader()))
+        samples, labels, _ = next(iter(vector_module().train_dataloader()))
         order = MinibatchStream(20, 6, 7).minibatches(0, 2)
         assert torch.equal(samples, vectors()[order])
         assert torch.equal(labels, 100 + order)

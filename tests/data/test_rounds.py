@@ -5,13 +5,14 @@ import itertools
 import pytest
 import torch
 
-from gan_lightning.data.rounds import MinibatchStream, RoundLoader, as_floats, to_unit_range
-from gan_lightning.training.schedule import CriticSchedule
+from gan_lightning.data.rounds import MinibatchStream, RoundLoader
+from gan_lightning.samples import SampleSet
+from gan_lightning.training.critic_updates import CriticUpdates
 
 SIZE, BATCH, PER_PASS = 23, 6, 3
 CPU = torch.device("cpu")
-SCHEDULE = CriticSchedule(n_critic=2, boost=4, boost_first=1, boost_every=3)
-STEPS = [4, 2, 2, 4, 2, 2, 4, 2]
+UPDATES = CriticUpdates(n_critic=2, boost=4, boost_first=1, boost_every=3)
+COUNTS = [4, 2, 2, 4, 2, 2, 4, 2]
 
 
 def a_pass(stream, number):
@@ -85,34 +86,10 @@ class TestMinibatchStream:
             assert stream.minibatch(number).sort().values.tolist() == [0, 1, 2, 3, 4]
 
 
-class TestToUnitRange:
-    def test_ends_are_exact(self):
-        assert to_unit_range(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1.0, 1.0]
-
-    def test_every_level(self):
-        pixels = torch.arange(256, dtype=torch.uint8)
-        values = to_unit_range(pixels)
-        assert values.dtype == torch.float32
-        torch.testing.assert_close(values.double(), pixels.double() / 127.5 - 1, rtol=0, atol=2e-7)
-        assert (values.diff() > 0).all()
-        assert values.abs().max() == 1
-        assert torch.equal(pixels, torch.arange(256, dtype=torch.uint8))  # untouched
-
-
-class TestAsFloats:
-    def test_pixels_are_brought_to_the_unit_range(self):
-        pixels = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
-        assert torch.equal(as_floats(pixels), to_unit_range(pixels))
-
-    def test_vectors_stay(self):
-        vectors = torch.tensor([[0.0, -7.5], [255.0, 1e-3]])
-        assert torch.equal(as_floats(vectors), torch.tensor([[0.0, -7.5], [255.0, 1e-3]]))
-
-
 def data():
     """Image i has the pixels 10 * i + 0..3 in a fixed layout, and the label 1000 - i: any mix-up shows."""
     pixels = 10 * torch.arange(SIZE).view(-1, 1, 1, 1) + torch.arange(4).view(1, 1, 2, 2)
-    return pixels.to(torch.uint8), 1000 - torch.arange(SIZE)
+    return SampleSet(pixels.to(torch.uint8), 1000 - torch.arange(SIZE), tuple("classes"))
 
 
 def indices_of(images):
@@ -123,8 +100,7 @@ def indices_of(images):
 
 
 def loader(**options):
-    images, labels = data()
-    return RoundLoader(images, labels, MinibatchStream(SIZE, BATCH, 5), SCHEDULE, CPU, **options)
+    return RoundLoader(data(), MinibatchStream(SIZE, BATCH, 5), UPDATES, CPU, **options)
 
 
 def take(rounds, count):
@@ -133,31 +109,31 @@ def take(rounds, count):
 
 class TestRoundLoader:
     def test_shapes_follow_the_schedule(self):
-        for steps, (images, labels) in zip(STEPS, loader(), strict=False):
-            assert images.shape == (steps, BATCH, 1, 2, 2)
+        for count, (images, labels, classes) in zip(COUNTS, loader(), strict=False):
+            assert images.shape == (count, BATCH, 1, 2, 2)
             assert images.dtype == torch.float32
-            assert labels.shape == (steps, BATCH)
+            assert labels.shape == (count, BATCH)
             assert labels.dtype == torch.int64
+            assert classes == ()  # which Lightning would go through at each iteration
 
     def test_rounds_are_the_streams_minibatches_in_order(self):
-        rounds = take(loader(), len(STEPS))
-        drawn = torch.cat([indices_of(images) for images, _ in rounds])
-        assert torch.equal(drawn, MinibatchStream(SIZE, BATCH, 5).minibatches(0, sum(STEPS)))
+        rounds = take(loader(), len(COUNTS))
+        drawn = torch.cat([indices_of(images) for images, *_ in rounds])
+        assert torch.equal(drawn, MinibatchStream(SIZE, BATCH, 5).minibatches(0, sum(COUNTS)))
 
     def test_labels_follow_the_images(self):
-        for images, labels in take(loader(), 5):
+        for images, labels, _ in take(loader(), 5):
             assert torch.equal(labels, 1000 - indices_of(images))
 
     def test_without_labels(self):
-        images, _ = data()
-        rounds = RoundLoader(images, None, MinibatchStream(SIZE, BATCH, 5), SCHEDULE, CPU)
+        rounds = RoundLoader(SampleSet(data().samples), MinibatchStream(SIZE, BATCH, 5), UPDATES, CPU)
         first = next(iter(rounds))
         assert first.labels is None
-        assert torch.equal(first.images, loader().round(0).images)
+        assert torch.equal(first.samples, loader().round(0).samples)
 
     def test_range_is_minus_one_to_one(self):
         images = torch.tensor([0, 255, 51], dtype=torch.uint8).view(3, 1, 1, 1).expand(3, 2, 1, 1)
-        values = RoundLoader(images, None, MinibatchStream(3, 3, 1), CriticSchedule(), CPU).round(0).images
+        values = RoundLoader(SampleSet(images), MinibatchStream(3, 3, 1), CriticUpdates(), CPU).round(0).samples
         assert values.shape == (1, 3, 2, 1, 1)
         ordered = values[0, :, :, 0, 0].sort(0).values
         assert ordered[0].tolist() == [-1, -1]
@@ -166,11 +142,11 @@ class TestRoundLoader:
 
     def test_vectors_keep_their_units(self):
         vectors = torch.stack([100.0 * torch.arange(SIZE), -torch.arange(SIZE) / 7], dim=1)
-        rounds = RoundLoader(vectors, data()[1], MinibatchStream(SIZE, BATCH, 5), SCHEDULE, CPU)
+        rounds = RoundLoader(SampleSet(vectors, data().labels), MinibatchStream(SIZE, BATCH, 5), UPDATES, CPU)
         stream = MinibatchStream(SIZE, BATCH, 5)
-        for (samples, labels), first, steps in zip(take(rounds, 3), [0, 4, 6], STEPS, strict=False):
-            indices = stream.minibatches(first, steps)
-            assert samples.shape == (steps, BATCH, 2)
+        for (samples, labels, _), first, count in zip(take(rounds, 3), [0, 4, 6], COUNTS, strict=False):
+            indices = stream.minibatches(first, count)
+            assert samples.shape == (count, BATCH, 2)
             assert samples.dtype == torch.float32
             assert torch.equal(samples, vectors[indices])
             assert torch.equal(labels, 1000 - indices)
@@ -181,7 +157,7 @@ class TestRoundLoader:
     def test_starting_late_equals_the_tail(self, start):
         whole = take(loader(), start + 4)
         tail = take(loader(start=lambda: start), 4)
-        for (images, labels), (expected_images, expected_labels) in zip(tail, whole[start:], strict=True):
+        for (images, labels, _), (expected_images, expected_labels, _) in zip(tail, whole[start:], strict=True):
             assert torch.equal(images, expected_images)
             assert torch.equal(labels, expected_labels)
 
@@ -196,31 +172,31 @@ class TestRoundLoader:
         rounds = loader(start=start)
         assert asked == []
         now = 3
-        images, _ = next(iter(rounds))
+        images = next(iter(rounds)).samples
         assert asked == [3]
-        assert torch.equal(images, loader().round(3).images)
+        assert torch.equal(images, loader().round(3).samples)
 
     def test_iterators_do_not_disturb_each_other(self):
         rounds = loader()
-        expected = [indices_of(images) for images, _ in take(loader(), 4)]
+        expected = [indices_of(images) for images, *_ in take(loader(), 4)]
         first, second = iter(rounds), iter(rounds)
         order = [(first, 0), (first, 1), (first, 2), (second, 0), (second, 1), (first, 3), (second, 2)]
         for iterator, number in order:
-            assert torch.equal(indices_of(next(iterator).images), expected[number])
+            assert torch.equal(indices_of(next(iterator).samples), expected[number])
 
     @pytest.mark.parametrize("ranks", [2, 3, 6])
     def test_ranks_share_each_minibatch(self, ranks):
         parts = [take(loader(rank=rank, ranks=ranks), 4) for rank in range(ranks)]
-        for number, (images, labels) in enumerate(take(loader(), 4)):
+        for number, (images, labels, _) in enumerate(take(loader(), 4)):
             for part in parts:
-                assert part[number].images.shape == (STEPS[number], BATCH // ranks, 1, 2, 2)
-            assert torch.equal(torch.cat([part[number].images for part in parts], dim=1), images)
+                assert part[number].samples.shape == (COUNTS[number], BATCH // ranks, 1, 2, 2)
+            assert torch.equal(torch.cat([part[number].samples for part in parts], dim=1), images)
             assert torch.equal(torch.cat([part[number].labels for part in parts], dim=1), labels)
 
     def test_data_are_left_alone(self):
-        images, labels = data()
-        rounds = RoundLoader(images, labels, MinibatchStream(SIZE, BATCH, 5), SCHEDULE, CPU)
-        for real, _ in take(rounds, 3):
+        images, labels, _ = kept = data()
+        rounds = RoundLoader(kept, MinibatchStream(SIZE, BATCH, 5), UPDATES, CPU)
+        for real, *_ in take(rounds, 3):
             real.zero_()
         assert torch.equal(images, data()[0])
         assert torch.equal(labels, data()[1])

@@ -8,7 +8,7 @@ import torch
 from omegaconf import OmegaConf
 from sklearn.datasets import make_swiss_roll
 
-from gan_lightning.config.compose import CONF
+from gan_lightning.config.places import CONF
 from gan_lightning.data.toys import Gaussian1d, Grid, PointMass, Ring, SwissRoll
 from gan_lightning.seeds import mix
 

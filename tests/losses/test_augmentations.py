@@ -19,7 +19,7 @@ from gan_lightning.losses.augmentations import (
     saturation,
     translation,
 )
-from gan_lightning.scheduled import Linear
+from gan_lightning.schedules import Linear
 
 
 def images(*shape, dtype=torch.float64):

@@ -5,8 +5,8 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 
-from gan_lightning.latents import Coded
 from gan_lightning.losses.heads import Classification, Drawn, MutualInformation, PullingAway
+from gan_lightning.sampling.latents import Coded
 
 REAL = torch.tensor([[1.0, 0.0, -2.0], [0.5, 2.0, 0.25]], dtype=torch.float64)
 FAKE = torch.tensor([[0.0, -1.0, 3.0], [1.0, 1.0, -0.5]], dtype=torch.float64)

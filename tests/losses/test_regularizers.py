@@ -26,7 +26,7 @@ from gan_lightning.losses.regularizers import (
     interpolate,
     perturb,
 )
-from gan_lightning.scheduled import Clock, Cosine, Linear, part_at
+from gan_lightning.schedules import Clock, Cosine, Linear, part_at
 
 # Weights of a linear critic with a norm that is exact: sqrt(36 + 9 + 4) = 7, spread over channels, rows and columns.
 IMAGE_WEIGHTS = torch.zeros(2, 2, 3)

@@ -6,9 +6,9 @@ from torch import nn
 from torchvision import models
 
 from gan_lightning.errors import UserError
-from gan_lightning.metrics.backbone import Backbone, Torchvision, build
-from gan_lightning.metrics.extractor import Labelled
+from gan_lightning.metrics.backbone import Backbone, Torchvision, build_classifier
 from gan_lightning.metrics.weights import file_hash
+from gan_lightning.samples import SampleSet
 
 SMALL = "mobilenet_v3_small"
 
@@ -20,20 +20,20 @@ def pictures(*shape):
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
     file = tmp_path_factory.mktemp("torchvision") / "weights.pth"
-    torch.save(build(SMALL).state_dict(), file)
+    torch.save(build_classifier(SMALL).state_dict(), file)
     return file
 
 
 def opened(file, samples=None):
     samples = pictures(1, 3, 8, 8) if samples is None else samples
-    return Torchvision(SMALL, str(file)).open(Labelled(samples, None), Labelled(samples, None))
+    return Torchvision(SMALL, str(file)).open(SampleSet(samples, None), SampleSet(samples, None))
 
 
 @pytest.mark.parametrize(
     ("model", "dimensions"), [("resnet18", 512), (SMALL, 1024), ("shufflenet_v2_x0_5", 1024), ("swin_t", 768)]
 )
 def test_features_are_what_the_last_layer_sees(model, dimensions):
-    whole = build(model).eval()
+    whole = build_classifier(model).eval()
     heads = [part for part in whole.modules() if isinstance(part, nn.Linear)]
     seen = []
     heads[-1].register_forward_hook(lambda _, inputs, output: seen.extend((inputs[0], output)))
@@ -51,7 +51,7 @@ def test_features_are_what_the_last_layer_sees(model, dimensions):
 
 def test_reads_the_file_and_says_so(weights):
     network = opened(weights)
-    expected = build(SMALL).eval()
+    expected = build_classifier(SMALL).eval()
     expected.load_state_dict(torch.load(weights, weights_only=True))
     images = pictures(2, 3, 32, 32)
     transforms = models.get_model_weights(SMALL).DEFAULT.transforms()
@@ -85,13 +85,13 @@ def test_half_precision_files_are_read_in_full(tmp_path, weights):
 
 
 def test_inputs_are_transformed_as_for_the_published_weights():
-    assert build("googlenet").transform_input
+    assert build_classifier("googlenet").transform_input
 
 
 def refusal(extractor, samples=None):
     samples = pictures(1, 3, 8, 8) if samples is None else samples
     with pytest.raises(UserError) as caught:
-        extractor.open(Labelled(samples, None), Labelled(samples, None))
+        extractor.open(SampleSet(samples, None), SampleSet(samples, None))
     return str(caught.value)
 
 

@@ -60,7 +60,7 @@ def test_coverage():
     ids=["labels", "logits", "last class", "class", "other classes", "nothing"],
 )
 def test_coverage_lacks(labels, scores, lacks):
-    assert ClassCoverage().lacks(observed(labels), observed(scores=scores)) == lacks
+    assert ClassCoverage().missing(observed(labels), observed(scores=scores)) == lacks
 
 
 class Threshold(nn.Module):
@@ -113,4 +113,4 @@ def test_accuracy_falls_with_wrong_labels():
     ids=["labels", "unseen", "unseen labels", "nothing"],
 )
 def test_accuracy_lacks(asked_for, unseen, lacks):
-    assert ClassifierAccuracy().lacks(observed(unseen=unseen), observed(asked_for)) == lacks
+    assert ClassifierAccuracy().missing(observed(unseen=unseen), observed(asked_for)) == lacks

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 from gan_lightning.data.sources import Digits
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.classifier import Classifier, ClassifierNetwork, accuracy, train_classifier, weights_hash
-from gan_lightning.metrics.extractor import FeatureNetwork, Labelled
+from gan_lightning.metrics.extractor import FeatureNetwork
+from gan_lightning.samples import SampleSet
 
 
 def stripes(count, shape=(1, 8, 8), seed=0):
@@ -22,7 +23,7 @@ def stripes(count, shape=(1, 8, 8), seed=0):
     half = shape[1] // 2
     images[labels == 0, :, half:] += 100
     images[labels == 1, :, :half] += 100
-    return Labelled(images.to(torch.uint8), labels)
+    return SampleSet(images.to(torch.uint8), labels)
 
 
 def points(count, seed=0):
@@ -30,7 +31,7 @@ def points(count, seed=0):
     generator = torch.Generator().manual_seed(seed)
     labels = torch.arange(count) % 2
     noise = torch.randn(count, 3, generator=generator) * torch.tensor([0.5, 0.5, 0.0])
-    return Labelled(noise + torch.tensor([1000.0, 0.0, 7.0]) + labels[:, None] * torch.tensor([4.0, 0.0, 0.0]), labels)
+    return SampleSet(noise + torch.tensor([1000.0, 0.0, 7.0]) + labels[:, None] * torch.tensor([4.0, 0.0, 0.0]), labels)
 
 
 TRAINING, HELD_OUT = stripes(64), stripes(32, seed=1)
@@ -72,16 +73,16 @@ def test_learns_digits():
     ids=["8x8", "9x13", "45x32", "vectors"],
 )
 def test_learns_samples_of_any_shape(training, held_out):
-    network = train_classifier(*training, 2, seed=0, width=4)
+    network = train_classifier(*training[:2], 2, seed=0, width=4)
     features, logits = network(held_out.samples)
     assert (features.shape, features.dtype, logits.shape) == ((32, 64), torch.float32, (32, 2))
     assert features.min() == 0
     assert torch.equal(logits, network.head(features))
-    assert accuracy(network, *held_out) == 1
+    assert accuracy(network, *held_out[:2]) == 1
 
 
 def test_accuracy_is_the_share_that_is_right():
-    network = train_classifier(*TRAINING, 2, seed=0, width=4)
+    network = train_classifier(*TRAINING[:2], 2, seed=0, width=4)
     wrong = HELD_OUT.labels.clone()
     wrong[:8] = 1 - wrong[:8]
     assert accuracy(network, HELD_OUT.samples, wrong) == 0.75
@@ -91,28 +92,28 @@ def test_accuracy_is_the_share_that_is_right():
 def test_the_seed_decides_and_the_random_state_stays(samples):
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    hashes = [weights_hash(train_classifier(*samples, 2, seed, steps=4, width=4)) for seed in (0, 0, 1)]
+    hashes = [weights_hash(train_classifier(*samples[:2], 2, seed, steps=4, width=4)) for seed in (0, 0, 1)]
     assert torch.equal(torch.get_rng_state(), state)
     assert hashes[0] == hashes[1] != hashes[2]
     torch.manual_seed(4)
-    assert weights_hash(train_classifier(*samples, 2, 0, steps=4, width=4)) == hashes[0]
+    assert weights_hash(train_classifier(*samples[:2], 2, 0, steps=4, width=4)) == hashes[0]
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_trains_where_gradients_are_off(mode):
-    expected = weights_hash(train_classifier(*points(64), 2, 0, steps=4, width=4))
+    expected = weights_hash(train_classifier(*points(64)[:2], 2, 0, steps=4, width=4))
     with mode():
-        assert weights_hash(train_classifier(*points(64), 2, 0, steps=4, width=4)) == expected
+        assert weights_hash(train_classifier(*points(64)[:2], 2, 0, steps=4, width=4)) == expected
 
 
 def test_few_samples_are_not_passed_through_more_than_30_times():
     at_most = -(-30 * 64 // 128)
-    hashes = [weights_hash(train_classifier(*TRAINING, 2, 0, steps, 4)) for steps in (at_most - 1, at_most, 2000)]
+    hashes = [weights_hash(train_classifier(*TRAINING[:2], 2, 0, steps, 4)) for steps in (at_most - 1, at_most, 2000)]
     assert hashes[0] != hashes[1] == hashes[2]
 
 
 def test_the_batch_size_is_nothing():
-    network = train_classifier(*TRAINING, 2, seed=0, steps=6, width=4)
+    network = train_classifier(*TRAINING[:2], 2, seed=0, steps=6, width=4)
     whole, parts = (FeatureNetwork("", network)(HELD_OUT.samples, batch_size=size) for size in (32, 5))
     torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-5)
 
@@ -150,7 +151,7 @@ def test_says_how_good_it_is(quick):
 
 @pytest.mark.parametrize("labels", [None, torch.empty(0, dtype=torch.int64)], ids=["unlabelled", "empty"])
 def test_accuracy_needs_held_out_labels(quick, labels):
-    assert quick.open(TRAINING, Labelled(HELD_OUT.samples[:0], labels)).facts == {"trained on": 64}
+    assert quick.open(TRAINING, SampleSet(HELD_OUT.samples[:0], labels)).facts == {"trained on": 64}
 
 
 @pytest.mark.parametrize(
@@ -159,9 +160,9 @@ def test_accuracy_needs_held_out_labels(quick, labels):
         {"steps": 7},
         {"width": 5},
         {"seed": 1},
-        {"training": Labelled(TRAINING.samples, 1 - TRAINING.labels)},
-        {"training": Labelled(TRAINING.samples.flip(0), TRAINING.labels)},
-        {"training": Labelled(TRAINING.samples.view(64, 1, 4, 16), TRAINING.labels)},
+        {"training": SampleSet(TRAINING.samples, 1 - TRAINING.labels)},
+        {"training": SampleSet(TRAINING.samples.flip(0), TRAINING.labels)},
+        {"training": SampleSet(TRAINING.samples.view(64, 1, 4, 16), TRAINING.labels)},
         {"held_out": stripes(32, seed=2)},
     ],
     ids=["steps", "width", "seed", "labels", "samples", "shape", "held_out"],
@@ -235,8 +236,8 @@ def test_is_kept_in_the_cache_folder(monkeypatch, tmp_path):
     ("labels", "what"), [(None, "no labels"), (torch.zeros(64, dtype=torch.int64), "a single class")]
 )
 def test_needs_classes(quick, labels, what):
-    with pytest.raises(UserError, match=f"{what}: use extractor=raw"):
-        quick.open(Labelled(TRAINING.samples, labels), HELD_OUT)
+    with pytest.raises(UserError, match=f"{what}: use extractor=identity"):
+        quick.open(SampleSet(TRAINING.samples, labels), HELD_OUT)
 
 
 @pytest.mark.parametrize("field", ["steps", "width"])

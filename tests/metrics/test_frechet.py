@@ -76,4 +76,4 @@ def test_refuses_what_has_no_covariance():
 @pytest.mark.parametrize(("real", "fake", "lacks"), [(65, 65, False), (64, 65, True), (65, 64, True)])
 def test_asks_for_more_samples_than_features(real, fake, lacks):
     real, fake = (Observed(torch.zeros(count, 2), torch.zeros(count, 64)) for count in (real, fake))
-    assert FrechetDistance().lacks(real, fake) == ("more samples than features (65 for 64)" if lacks else None)
+    assert FrechetDistance().missing(real, fake) == ("more samples than features (65 for 64)" if lacks else None)

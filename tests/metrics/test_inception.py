@@ -11,9 +11,9 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torchvision.models.inception import InceptionE
 
 from gan_lightning.errors import UserError
-from gan_lightning.metrics.extractor import Labelled
-from gan_lightning.metrics.inception import SHA256, URL, Inception, build, resize
+from gan_lightning.metrics.inception import SHA256, URL, Inception, build_inception, resize
 from gan_lightning.metrics.weights import file_hash
+from gan_lightning.samples import SampleSet
 
 
 def pictures(*shape, seed=0):
@@ -24,7 +24,7 @@ def random_state():
     """Values for every tensor, of a size that neither fades nor grows through the layers, none of them as it starts."""
     generator = torch.Generator().manual_seed(0)
     state = {}
-    for name, tensor in build().state_dict().items():
+    for name, tensor in build_inception().state_dict().items():
         values = torch.randn(tensor.shape, generator=generator)
         if tensor.ndim > 1:
             state[name] = values * math.sqrt(2 / tensor[0].numel())
@@ -44,7 +44,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def network(weights):
-    return Inception(str(weights), file_hash(weights)).open(Labelled(pictures(1, 3, 8, 8), None), None)
+    return Inception(str(weights), file_hash(weights)).open(SampleSet(pictures(1, 3, 8, 8), None), None)
 
 
 def test_agrees_with_torch_fidelity(weights, network):
@@ -60,7 +60,7 @@ def test_agrees_with_torch_fidelity(weights, network):
 
 
 def test_the_last_block_takes_maxima_and_others_leave_out_the_padding():
-    network = build()
+    network = build_inception()
     ramp = torch.arange(9.0).view(1, 1, 3, 3)
     assert network.Mixed_7c.pool(ramp)[0, 0].tolist() == [[4, 5, 5], [7, 8, 8], [7, 8, 8]]
     for name in ("Mixed_5b", "Mixed_5c", "Mixed_5d", "Mixed_6b", "Mixed_6c", "Mixed_6d", "Mixed_6e", "Mixed_7b"):
@@ -118,14 +118,14 @@ def test_protocol(weights, network):
 def test_spends_no_random_numbers(weights):
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    Inception(str(weights), file_hash(weights)).open(Labelled(pictures(1, 3, 8, 8), None), None)
+    Inception(str(weights), file_hash(weights)).open(SampleSet(pictures(1, 3, 8, 8), None), None)
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def refusal(extractor, samples=None):
     samples = pictures(1, 3, 8, 8) if samples is None else samples
     with pytest.raises(UserError) as caught:
-        extractor.open(Labelled(samples, None), Labelled(samples, None))
+        extractor.open(SampleSet(samples, None), SampleSet(samples, None))
     return str(caught.value)
 
 

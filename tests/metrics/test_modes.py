@@ -61,8 +61,8 @@ def test_the_mixtures_own_samples():
 def test_of_a_mixture_that_is_known():
     features = torch.zeros(5, 1)
     real, fake = Observed(SAMPLES, features, mixture=Mixture(CENTRES, STD)), Observed(SAMPLES, features)
-    assert ModeCoverage().lacks(real, fake) is None
-    assert ModeCoverage().lacks(fake, real) == "a known mixture of Gaussians"
+    assert ModeCoverage().missing(real, fake) is None
+    assert ModeCoverage().missing(fake, real) == "a known mixture of Gaussians"
     assert ModeCoverage().measure(real, fake) == {
         "modes_covered": 2.0,
         "high_quality_share": pytest.approx(0.6),

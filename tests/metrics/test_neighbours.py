@@ -104,8 +104,8 @@ class TestManifolds:
     @pytest.mark.parametrize("metric", [PrecisionRecall(), DensityCoverage()], ids=["k=3", "k=5"])
     def test_asks_for_neighbours(self, metric):
         few, enough = (Observed(torch.zeros(n, 2), torch.zeros(n, 2)) for n in (metric.k, metric.k + 1))
-        assert metric.lacks(enough, enough) is None
-        assert metric.lacks(few, enough) == metric.lacks(enough, few) == f"more than {metric.k} samples"
+        assert metric.missing(enough, enough) is None
+        assert metric.missing(few, enough) == metric.missing(enough, few) == f"more than {metric.k} samples"
 
 
 class TestMemorisation:
@@ -136,5 +136,5 @@ class TestMemorisation:
 
     def test_lacks(self):
         alone = Observed(self.training, self.training)
-        assert Memorisation().lacks(alone, alone) == "unseen real samples"
-        assert Memorisation().lacks(Observed(self.training, self.training, unseen=alone), alone) is None
+        assert Memorisation().missing(alone, alone) == "unseen real samples"
+        assert Memorisation().missing(Observed(self.training, self.training, unseen=alone), alone) is None

@@ -7,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import CONF
+from gan_lightning.config.places import CONF
 from gan_lightning.metrics.observed import Metric, Mixture, Observed
 
 CLASSES = 3
@@ -41,9 +41,9 @@ def test_all_are_there():
         "precision_recall",
         "score",
         "sliced",
-        "transport",
+        "wasserstein",
     }
-    numbers = [number for metric in METRICS.values() for number in metric.better]
+    numbers = [number for metric in METRICS.values() for number in metric.higher_is_better]
     assert len(set(numbers)) == len(numbers)
 
 
@@ -51,21 +51,21 @@ def test_all_are_there():
 def test_is_a_metric_of_plain_values(name):
     metric = METRICS[name]
     assert isinstance(metric, Metric)
-    assert set(metric.better.values()) <= {"lower", "higher", None}
+    assert set(metric.higher_is_better.values()) <= {False, True, None}
     assert list(FILES[name]) == [name]
     assert set(FILES[name][name]) - {"_target_"} == {field.name for field in fields(metric)}
     assert metric == type(metric)(), "the file's values are the constructor's"
     with pytest.raises((FrozenInstanceError, TypeError)):
-        metric.better = {}
+        metric.higher_is_better = {}
 
 
 @NAMES
 def test_gives_its_numbers_from_the_seed_alone(name):
-    assert METRICS[name].lacks(REAL, FAKE) is None
+    assert METRICS[name].missing(REAL, FAKE) is None
     state = torch.get_rng_state()
     numbers = METRICS[name].measure(REAL, FAKE, seed=5)
     assert torch.equal(torch.get_rng_state(), state)
-    assert list(numbers) == list(METRICS[name].better)
+    assert list(numbers) == list(METRICS[name].higher_is_better)
     assert all(type(number) is float for number in numbers.values())
     assert torch.tensor(list(numbers.values())).isfinite().all()
     torch.manual_seed(123)
@@ -79,7 +79,7 @@ def test_the_order_of_samples_is_nothing(name):
     orders = [torch.randperm(len(each), generator=torch.Generator().manual_seed(9)) for each in (REAL, FAKE)]
     shuffled = METRICS[name].measure(REAL.subset(orders[0]), FAKE.subset(orders[1]))
     expected = pytest.approx(numbers, rel=1e-9, abs=1e-9)
-    if name == "transport":  # of 48 of the 60 real samples
+    if name == "wasserstein":  # of 48 of the 60 real samples
         shuffled = METRICS[name].measure(REAL.subset(torch.arange(48).flip(0)), FAKE.subset(orders[1]))
         expected = pytest.approx(METRICS[name].measure(REAL.subset(torch.arange(48)), FAKE), rel=1e-9)
     assert shuffled == expected
@@ -99,7 +99,7 @@ def test_what_is_not_finite_is_refused(name, value):
 def test_measures_parts(name):
     """Of half of the generated samples, as intervals do."""
     half = torch.arange(24)
-    assert list(METRICS[name].measure(REAL, FAKE.subset(half))) == list(METRICS[name].better)
+    assert list(METRICS[name].measure(REAL, FAKE.subset(half))) == list(METRICS[name].higher_is_better)
 
 
 @pytest.mark.parametrize(

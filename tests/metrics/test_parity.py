@@ -28,7 +28,7 @@ from gan_lightning.metrics.modes import high_quality_share, reverse_kl
 from gan_lightning.metrics.neighbours import nearest
 from gan_lightning.metrics.observed import Observed
 from gan_lightning.metrics.score import ClassifierScore
-from gan_lightning.metrics.transport import random_directions, sliced_wasserstein, w2
+from gan_lightning.metrics.wasserstein import random_directions, sliced_wasserstein, w2
 
 DIMENSIONS, CLASSES = 12, 5
 

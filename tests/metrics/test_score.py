@@ -51,4 +51,4 @@ def test_parts_are_shuffled():
 )
 def test_lacks(logits, lacks):
     sets = Observed(torch.zeros(10, 2)[: None if logits is None else len(logits)], torch.zeros(10, 2), logits)
-    assert ClassifierScore().lacks(sets, sets) == lacks
+    assert ClassifierScore().missing(sets, sets) == lacks

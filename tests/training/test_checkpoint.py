@@ -18,11 +18,11 @@ from safetensors.torch import save_file
 
 from gan_lightning import UserError, load_generator
 from gan_lightning.config.build import build
-from gan_lightning.latents import Coded, Normal, Uniform
 from gan_lightning.losses.objectives import Vanilla
-from gan_lightning.training import checkpoint as checkpoint_module
-from gan_lightning.training.checkpoint import read_generator
-from gan_lightning.training.samples import draw_latents
+from gan_lightning.sampling import files
+from gan_lightning.sampling.drawing import draw_latents
+from gan_lightning.sampling.files import read_generator
+from gan_lightning.sampling.latents import Coded, Normal, Uniform
 
 PLAIN = (dict, list, str, int, float, bool, type(None))
 
@@ -61,14 +61,14 @@ def test_checkpoint_is_plain_data(tiny):
 def test_generator_file_rebuilds_the_average_bit_for_bit(tiny, same):
     trained = tiny("run", "trainer.max_steps=4", "ema.decay=0.5")
 
-    config, tensors, _ = read_generator(trained.path / "generator.safetensors")
-    assert config.keys() == {"generator", "latents"}
-    network = build(OmegaConf.create(config), "generator")
-    assert build(OmegaConf.create(config), "latents") == Normal()
-    network.load_state_dict(tensors)
+    file = read_generator(trained.path / "generator.safetensors")
+    assert file.iteration == 4
+    network = build(OmegaConf.create({"generator": file.generator}), "generator")
+    assert build(OmegaConf.create({"latents": file.latents}), "latents") == Normal()
+    network.load_state_dict(file.weights)
 
     same(dict(network.state_dict()), trained.weights("ema_generator"))
-    assert not torch.equal(tensors["layers.0.weight"], trained.weights("generator")["layers.0.weight"])
+    assert not torch.equal(file.weights["layers.0.weight"], trained.weights("generator")["layers.0.weight"])
     latents = torch.randn(5, 4)
     assert network(latents).shape == (5, 1, 8, 8)
     same(dict(load_generator(trained.path).network.state_dict()), trained.weights("ema_generator"))
@@ -79,7 +79,7 @@ def test_generator_file_rebuilds_the_average_bit_for_bit(tiny, same):
     ("overrides", "prior"),
     [
         (("loss=dragan",), Uniform(1.0)),
-        (("latents._target_=gan_lightning.latents.Uniform", "+latents.bound=0.5"), Uniform(0.5)),
+        (("latents._target_=gan_lightning.sampling.latents.Uniform", "+latents.bound=0.5"), Uniform(0.5)),
         (("loss=infogan", "network.latent_dim=14"), Coded([10], 2)),
     ],
 )
@@ -95,7 +95,7 @@ def test_generator_file_has_the_prior_of_its_latents(tiny, overrides, prior):
 
 def test_generator_file_is_of_the_checkpoint_beside_it(tiny, same):
     trained = tiny("run", "trainer.max_steps=7", "checkpoint.every=5", "checkpoint.keep_every=5")
-    _, tensors, _ = read_generator(trained.path / "generator.safetensors")
+    tensors = read_generator(trained.path / "generator.safetensors").weights
     same(tensors, trained.weights("ema_generator"))
 
     kept = trained.checkpoint("iteration=00000005")["state_dict"]
@@ -216,7 +216,7 @@ def fail_in_generator(monkeypatch: pytest.MonkeyPatch) -> None:
         Path(path).write_bytes(b"half a generator")
         raise full()
 
-    monkeypatch.setattr(checkpoint_module, "save_file", half)
+    monkeypatch.setattr(files, "save_file", half)
 
 
 def fail_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,7 +298,7 @@ def test_diverged_run_fails_and_keeps_its_last_finite_checkpoint(tiny, folder, d
     assert 8 <= failed.results()["iteration"] <= 10
     assert is_finite(failed.checkpoint())
     assert failed.checkpoint()["global_step"] == 7 // save_every * save_every
-    _, tensors, _ = read_generator(failed.path / "generator.safetensors")
+    tensors = read_generator(failed.path / "generator.safetensors").weights
     assert all(tensor.isfinite().all() for tensor in tensors.values())
 
 

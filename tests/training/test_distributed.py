@@ -20,14 +20,14 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from gan_lightning import load_generator, train
-from gan_lightning.commands import experiment
 from gan_lightning.config.build import build
 from gan_lightning.metrics.classes import ClassCoverage
 from gan_lightning.metrics.frechet import FrechetDistance
-from gan_lightning.metrics.raw import Raw
+from gan_lightning.metrics.identity import Identity
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_lightning.runs import run as run_module
 from gan_lightning.seeds import mix
-from gan_lightning.training.evaluator import Evaluator
+from gan_lightning.watching.evaluator import Evaluator
 
 SEED = 3
 BATCH = 16
@@ -36,7 +36,7 @@ RATE = 0.1
 LOSSES = ("vanilla", "wgan_gp")
 OTHERS = ("acgan", "r3gan", "began", "pacgan")  # of which only the ends are compared
 RANKS = (0, 1)
-EVALUATED = ("evaluation.every=3", "evaluation.samples=600", "extractor=raw", "metric=[frechet,classes]")
+EVALUATED = ("evaluation.every=3", "evaluation.samples=600", "extractor=identity", "metric=[frechet,classes]")
 
 
 class Record(Callback):
@@ -57,7 +57,7 @@ class Record(Callback):
         self.steps.append((name, gradients))
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self.rounds.append(batch.images.clone())
+        self.rounds.append(batch.samples.clone())
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         content = {"initial": self.initial, "rounds": self.rounds, "steps": self.steps, "final": pl_module.state_dict()}
@@ -66,13 +66,13 @@ class Record(Callback):
 
 def record_and_train(folder: Path, loss: str, *overrides: str) -> None:
     """Trains a loss on two ranks; Lightning starts the second as this same script."""
-    build_trainer = experiment.build_trainer
+    build_trainer = run_module.build_trainer
     record = Record(folder, loss)
 
-    def build(config: Any, callbacks: Any, loggers: Any, max_steps: int) -> Trainer:
-        return build_trainer(config, [*callbacks, record], loggers, max_steps)
+    def build(config: Any, factory: Any, callbacks: Any, loggers: Any, max_steps: int) -> Trainer:
+        return build_trainer(config, factory, [*callbacks, record], loggers, max_steps)
 
-    experiment.build_trainer = build
+    run_module.build_trainer = build
     train(
         *small(f"loss={loss}", latent_dim=LATENT),
         f"dataset.batch_size={BATCH}",
@@ -87,7 +87,7 @@ def record_and_train(folder: Path, loss: str, *overrides: str) -> None:
         "trainer.log_every_n_steps=1",
         f"hydra.run.dir={folder / loss}",
     )
-    experiment.build_trainer = build_trainer
+    run_module.build_trainer = build_trainer
 
 
 def main(folder: Path) -> None:
@@ -133,7 +133,7 @@ def test_two_ranks_evaluate_as_one_does(two_ranks: Path, loss: str) -> None:
     assert isinstance(config, DictConfig)
     metrics = {"frechet": FrechetDistance(), "classes": ClassCoverage()}
     sampler = load_generator(two_ranks / loss)
-    alone = Evaluator(build(config, "data"), Raw(), metrics, 600, 10_000).measure(sampler.network, sampler.latents)
+    alone = Evaluator(build(config, "data"), Identity(), metrics, 600, 10_000).measure(sampler.network, sampler.latents)
     assert record["iteration"] == 3
     assert record["values"] == pytest.approx(alone["values"], rel=1e-9)
     assert record["left_out"] == alone["left_out"]

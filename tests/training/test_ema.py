@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gan_lightning.scheduled import Clock, Linear, part_at
+from gan_lightning.schedules import Clock, Linear, part_at
 from gan_lightning.training.ema import EMA
 
 

@@ -8,7 +8,6 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from gan_lightning.data.rounds import to_unit_range
 from gan_lightning.training.gan import GAN
 
 BOUND = torch.tensor(0.01).item()
@@ -46,10 +45,11 @@ def around(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def wrap(name: str, before: Callable[..., None], after: Callable[..., None] = lambda model, real: None) -> None:
         step = getattr(GAN, name)
 
-        def wrapped(self: GAN, real: Tensor, *arguments: Any) -> None:
+        def wrapped(self: GAN, real: Tensor, *arguments: Any, **options: Any) -> Any:
             before(self, real)
-            step(self, real, *arguments)
+            returned = step(self, real, *arguments, **options)
             after(self, real)
+            return returned
 
         monkeypatch.setattr(GAN, name, wrapped)
 
@@ -90,7 +90,7 @@ def test_optimizers_step_as_often_as_the_schedule_says(tiny, loss, n_critic):
 def test_boosted_iterations_have_more_critic_steps(tiny, around):
     iterations = []
     around("discriminator_step", lambda model, real: iterations.append(model.trainer.global_step))
-    boost = [f"loss.schedule.{name}" for name in ("boost=7", "boost_first=3", "boost_every=4")]
+    boost = [f"loss.critic_updates.{name}" for name in ("boost=7", "boost_first=3", "boost_every=4")]
 
     trained = tiny("run", "loss=wgan_clip", "loss.n_critic=2", *boost, "trainer.max_steps=10")
 
@@ -102,24 +102,25 @@ def test_boosted_iterations_have_more_critic_steps(tiny, around):
 
 def test_each_critic_step_has_the_next_minibatch_and_every_step_fresh_latents(tiny, around, monkeypatch):
     reals, latents, iterations, data = [], [], [], []
-    sample = GAN.sample_latents
+    fakes = GAN.fakes
 
-    def keep_latents(self: GAN, count: int) -> Tensor:
-        latents.append(sample(self, count))
-        return latents[-1]
+    def keep_latents(self: GAN, *arguments: Any) -> Any:
+        made, drawn = fakes(self, *arguments)
+        latents.append(drawn.latents)
+        return made, drawn
 
     def before(model: GAN, real: Tensor) -> None:
         reals.append(real.clone())
         iterations.append(model.trainer.global_step)
         data.append(model.trainer.datamodule)
 
-    monkeypatch.setattr(GAN, "sample_latents", keep_latents)
+    monkeypatch.setattr(GAN, "fakes", keep_latents)
     around("discriminator_step", before)
     tiny("run", "loss=wgan_gp", "loss.n_critic=3", "trainer.max_steps=4")
 
     assert iterations == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
     for number, real in enumerate(reals):
-        assert torch.equal(real, to_unit_range(data[0].images[data[0].stream.minibatch(number)]))
+        assert torch.equal(real, data[0].take(data[0].stream.minibatch(number)).as_floats().samples)
     assert len({real.numpy().tobytes() for real in reals}) == 12
     assert len({latent.numpy().tobytes() for latent in latents}) == len(latents) == 16
 
@@ -189,7 +190,7 @@ def test_weights_are_inside_the_bound_whenever_the_critic_gives_a_gradient(tiny,
 
     watch(Hook())
     around("discriminator_step", before, after)
-    tiny("run", "loss=wgan_clip", "loss.schedule.boost=0", "loss.n_critic=3", "trainer.max_steps=4")
+    tiny("run", "loss=wgan_clip", "loss.critic_updates.boost=0", "loss.n_critic=3", "trainer.max_steps=4")
 
     assert at_start[0] > BOUND
     assert len(in_forward) == len(after_step) == 12
@@ -205,7 +206,7 @@ def test_weights_are_inside_the_bound_whenever_the_critic_gives_a_gradient(tiny,
     [("vanilla", "mlp"), ("wgan_clip", "mlp"), ("wgan_gp", "mlp"), ("vanilla", "dcgan"), ("wgan_gp", "dcgan")],
 )
 def test_a_seed_decides_every_bit(tiny, same, loss, network):
-    overrides = [f"loss={loss}", f"network={network}", "loss.schedule.boost=0", "trainer.max_steps=6"]
+    overrides = [f"loss={loss}", f"network={network}", "loss.critic_updates.boost=0", "trainer.max_steps=6"]
     logged = "trainer.log_every_n_steps=2"
 
     first = tiny("first", *overrides, logged, "seed=3")

@@ -13,8 +13,9 @@ from gan_lightning.losses.objectives import Vanilla
 from gan_lightning.losses.regularizers import GradientPenalty, WeightClipping
 from gan_lightning.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_lightning.samples import SampleSet
 from gan_lightning.training.gan import GAN
-from gan_lightning.training.monitor import require_finite
+from gan_lightning.watching.monitor import require_finite
 
 SGD = functools.partial(torch.optim.SGD, lr=1e-3)
 
@@ -42,7 +43,9 @@ def logged_norms(plugins: list[MixedPrecision]) -> dict[str, float]:
         enable_model_summary=False,
     )
     images = torch.arange(8 * 64, dtype=torch.int64).remainder(256).to(torch.uint8).view(8, 1, 8, 8)
-    trainer.fit(model, RoundLoader(images, None, MinibatchStream(8, 8, 0), model.schedule, torch.device("cpu")))
+    trainer.fit(
+        model, RoundLoader(SampleSet(images), MinibatchStream(8, 8, 0), model.critic_updates, torch.device("cpu"))
+    )
     return model.means.take()
 
 

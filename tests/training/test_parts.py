@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from gan_lightning.latents import Coded
 from gan_lightning.losses.augmentations import InstanceNoise
 from gan_lightning.losses.heads import Classification, Drawn, MutualInformation, PullingAway
 from gan_lightning.losses.objectives import BEGAN, Hinge, RelativisticPaired, Vanilla, Wasserstein
@@ -18,8 +17,10 @@ from gan_lightning.losses.regularizers import R1, OrthogonalRegularization
 from gan_lightning.networks.autoencoder import AutoEncoder
 from gan_lightning.networks.discriminator import pack
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_lightning.scheduled import Clock, Linear
+from gan_lightning.sampling.latents import Coded
+from gan_lightning.schedules import Clock, Linear
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.timetable import START
 
 SHAPE = (2, 3, 3)
 CLASSES = 5
@@ -32,14 +33,14 @@ DiscriminatorMLP = partial(MLPDiscriminator, SHAPE, hidden_dim=6, blocks=1)
 class Steps(GAN):
     """The module without a trainer."""
 
-    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        loss.backward()
-
-    def both(self, real: Tensor, labels: Tensor | None = None, number: int = 0) -> dict[str, float]:
+    def both(
+        self, real: Tensor, labels: Tensor | None = None, number: int = 0, clock: Clock = START
+    ) -> dict[str, float]:
         """A step of each network on one minibatch, and what it would log."""
         optimizers = self.configure_optimizers()
-        self.discriminator_step(real, optimizers[1], labels, number)
-        self.generator_step(real, optimizers[0], labels)
+        regularizers = self.timetable.at(clock).regularizers
+        real_mean = self.discriminator_step(real, optimizers[1], labels, number=number, regularizers=regularizers)
+        self.generator_step(real, optimizers[0], labels, regularizers=regularizers, real_mean=real_mean)
         return self.means.take()
 
 
@@ -231,9 +232,9 @@ def test_lazy_penalties_are_due_at_each_so_many_discriminator_steps(tiny, monkey
     numbers, due = [], {"r1": [], "orthogonal": []}
     step, penalty, weights = GAN.discriminator_step, R1.penalty, OrthogonalRegularization.weight_penalty
 
-    def count(self, *arguments):
+    def count(self, *arguments, **options):
         numbers.append(len(numbers))
-        step(self, *arguments)
+        return step(self, *arguments, **options)
 
     def spy(name, original):
         def call(self, *arguments):
@@ -246,7 +247,12 @@ def test_lazy_penalties_are_due_at_each_so_many_discriminator_steps(tiny, monkey
     monkeypatch.setattr(R1, "penalty", spy("r1", penalty))
     monkeypatch.setattr(OrthogonalRegularization, "weight_penalty", spy("orthogonal", weights))
     every = ["regularizer.r1.every=3", "regularizer.orthogonal.every=4"]
-    boosts = ["loss.n_critic=2", "loss.schedule.boost=4", "loss.schedule.boost_first=0", "loss.schedule.boost_every=3"]
+    boosts = [
+        "loss.n_critic=2",
+        "loss.critic_updates.boost=4",
+        "loss.critic_updates.boost_first=0",
+        "loss.critic_updates.boost_every=3",
+    ]
     trained = tiny("run", "regularizer=[r1,orthogonal]", *every, *boosts, "trainer.max_steps=5")
     assert len(numbers) == 14
     assert due == {"r1": [0, 3, 6, 9, 12], "orthogonal": [0, 4, 8, 12]}
@@ -271,13 +277,11 @@ def test_a_lazy_penalty_counts_as_often_as_it_is_left_out():
 
 
 def test_a_scheduled_penalty_has_its_value_at_the_time():
-    def term(weight, clock=None):
+    def term(weight, clock=START):
         torch.manual_seed(1)
         regularizers = {"r1": R1(weight)}
         model = Steps(GeneratorMLP(), DiscriminatorMLP(), Vanilla(), SGD, SGD, regularizers=regularizers)
-        if clock:
-            model.keep_time(clock)
-        return model.both(samples())["loss/discriminator/r1"]
+        return model.both(samples(), clock=clock)["loss/discriminator/r1"]
 
     assert term(Linear(8.0, 0.0), Clock(3, 0, 4, 0)) == pytest.approx(term(2.0), rel=1e-6)
     assert term(2.0) > 0
@@ -369,9 +373,9 @@ def test_began_moves_k_after_the_generators_step():
 
     model.discriminator_step(samples(), optimizers[1])
     assert objective.k.item() == 0.25
-    model.discriminator_step(samples().flip(0) / 2, optimizers[1])
+    real_mean = model.discriminator_step(samples().flip(0) / 2, optimizers[1])
     assert objective.k.item() == 0.25
-    model.generator_step(samples(), optimizers[0])
+    model.generator_step(samples(), optimizers[0], real_mean=real_mean)
 
     # The reals of the last discriminator step; the fakes of the generator's.
     real, fake = -judged.outputs[1][:6].mean().item(), -judged.outputs[2].mean().item()

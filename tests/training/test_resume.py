@@ -9,7 +9,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from gan_lightning.commands import train as train_command
-from gan_lightning.config.compose import CONF
+from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError
 
 EACH = ("trainer.log_every_n_steps=1", "samples.every=2")
@@ -19,9 +19,9 @@ RECIPES = {
     "wgan_gp": ("loss=wgan_gp", "loss.n_critic=5", "dataset.batch_size=208"),
     "wgan_clip": (
         "loss=wgan_clip",
-        "loss.schedule.boost=4",
-        "loss.schedule.boost_first=3",
-        "loss.schedule.boost_every=6",
+        "loss.critic_updates.boost=4",
+        "loss.critic_updates.boost_first=3",
+        "loss.critic_updates.boost_every=6",
         "dataset.batch_size=208",
     ),
     "dcgan": ("loss=vanilla", "network=dcgan", "loss.n_critic=2"),
@@ -96,7 +96,13 @@ def test_iterations_after_the_last_checkpoint_of_a_crashed_run_are_done_again(ti
 
 # What each of conf/loss is resumed with, beside itself: their networks' sizes make a pass of seven minibatches.
 LOSSES = sorted(path.stem for path in (CONF / "loss").glob("*.yaml"))
-BESIDES = {"wgan_clip": ("loss.schedule.boost=4", "loss.schedule.boost_first=3", "loss.schedule.boost_every=5")}
+BESIDES = {
+    "wgan_clip": (
+        "loss.critic_updates.boost=4",
+        "loss.critic_updates.boost_first=3",
+        "loss.critic_updates.boost_every=5",
+    )
+}
 PARTS = {
     **{loss: (f"loss={loss}", *BESIDES.get(loss, ())) for loss in LOSSES},
     "projection": ("conditioning=projection", "network.discriminator.norm=batch"),
@@ -108,9 +114,9 @@ PARTS = {
         "loss=r3gan",
         "loss.n_critic=${linear:3,1,4}",
         "ema.half_life=${linear:0,5000}",
-        "loss.schedule.boost=5",
-        "loss.schedule.boost_first=1",
-        "loss.schedule.boost_every=3",
+        "loss.critic_updates.boost=5",
+        "loss.critic_updates.boost_first=1",
+        "loss.critic_updates.boost_every=3",
     ),
 }
 

@@ -1,0 +1,1 @@
+"""A run, from the parts that a configuration names to the folder that it leaves."""

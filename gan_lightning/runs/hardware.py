@@ -1,0 +1,97 @@
+"""The trainer and what it runs on."""
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
+from omegaconf import DictConfig
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.loggers import Logger
+
+from gan_lightning.errors import UserError
+from gan_lightning.suggest import did_you_mean
+
+# Each network's step leaves the other without gradients, which plain DDP takes for an error.
+DISTRIBUTED = "ddp_find_unused_parameters_true"
+STRATEGIES = ("auto", "ddp", DISTRIBUTED)
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
+
+
+def spare_cuda_lookups() -> None:
+    """Where there is no GPU, keeps torch from looking for one at every optimizer step.
+
+    A CUDA build of torch asks at each step whether CUDA is there, and without a driver tries to load its library anew
+    each time, 0.1 ms; with no device visible it knows at once.
+    """
+    if not torch.cuda.is_available():
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def silence() -> None:
+    """Keeps Lightning's advertisements and remarks meant for single-optimizer models out of the console."""
+    for name in ("pytorch_lightning", "lightning.pytorch", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module=r"pytorch_lightning|lightning_fabric")
+
+
+def check_hardware(trainer: DictConfig) -> None:
+    """Raises UserError if the accelerator that is asked for isn't there, or can't train a GAN as asked."""
+    accelerator, strategy = str(trainer.accelerator), str(trainer.strategy)
+    available = {
+        "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not available.get(accelerator, True):
+        kind = {"mps": "MPS device (Apple silicon)"}.get(accelerator, "GPU that torch can use")
+        raise UserError(
+            f"trainer.accelerator is {accelerator}, but this machine has no {kind};"
+            " use trainer.accelerator=cpu or auto."
+        )
+    if strategy not in STRATEGIES:
+        raise UserError(
+            f"trainer.strategy is {strategy}; with {', '.join(STRATEGIES)} gradients of alternating networks and of"
+            f" penalties are averaged rightly, with others not.{did_you_mean(strategy, STRATEGIES)}"
+        )
+    if (precision := str(trainer.precision)) not in PRECISIONS:
+        raise UserError(
+            f"trainer.precision is {precision}, but weights and their average stay in 32 bits: there are"
+            f" {', '.join(PRECISIONS)}.{did_you_mean(precision, PRECISIONS)}"
+        )
+
+
+def device_count(trainer: DictConfig) -> int:
+    """How many devices `trainer.devices` asks for."""
+    devices = trainer.devices
+    if devices in ("auto", -1, "-1"):
+        on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
+        return torch.cuda.device_count() if on_gpu else 1
+    if isinstance(devices, int):
+        return devices
+    if isinstance(devices, str):
+        return len(devices.split(",")) if "," in devices else int(devices) if devices.isdigit() else 1
+    return len(devices)
+
+
+def build_trainer(
+    config: DictConfig,
+    factory: Callable[..., Trainer],
+    callbacks: Sequence[Callback],
+    loggers: Sequence[Logger],
+    max_steps: int,
+) -> Trainer:
+    """Lightning's Trainer with `trainer.*` as its arguments; several devices are trained with DDP."""
+    chosen: dict[str, Any] = {"callbacks": list(callbacks), "logger": list(loggers), "max_steps": max_steps}
+    # Epochs have been turned into iterations: a round may span passes over the data, which Lightning can't express.
+    chosen |= {"max_epochs": -1, "enable_model_summary": False, "num_sanity_val_steps": 0}
+    asked = config.trainer
+    if asked.strategy in ("auto", "ddp") and device_count(asked) * asked.num_nodes > 1:
+        chosen["strategy"] = DISTRIBUTED
+    try:
+        return factory(**chosen)
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split()).rstrip('.')}.") from error

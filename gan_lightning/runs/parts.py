@@ -1,0 +1,97 @@
+"""The parts of a run, built from its configuration in one visit, and checked against each other and the data."""
+
+import logging
+from collections.abc import Callable
+from typing import NamedTuple
+
+from omegaconf import DictConfig
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import Logger
+
+from gan_lightning.config.build import build_all
+from gan_lightning.data.datamodule import GANDataModule
+from gan_lightning.errors import UserError
+from gan_lightning.schedules import Clock
+from gan_lightning.training.checkpoint import RunCheckpoint
+from gan_lightning.training.compatibility import Circumstances, cautions, refuse_data
+from gan_lightning.training.gan import GAN
+from gan_lightning.training.timetable import END
+from gan_lightning.watching.dashboard import Dashboard
+from gan_lightning.watching.evaluation import Evaluation
+from gan_lightning.watching.health import HealthCheck
+from gan_lightning.watching.samples import POINTS, SampleGrids
+
+log = logging.getLogger(__name__)
+
+
+class RunParts(NamedTuple):
+    """What the nodes of these names in conf/train.yaml make. Those that need more than the config are factories."""
+
+    data: GANDataModule
+    model: GAN
+    trainer: Callable[..., Trainer]
+    checkpoint: Callable[..., RunCheckpoint]
+    samples: Callable[..., SampleGrids]
+    dashboard: Callable[..., Dashboard]
+    health: Callable[..., HealthCheck]
+    evaluation: Callable[..., Evaluation]
+    logger: dict[str, Callable[..., Logger]]
+
+
+def build_parts(config: DictConfig) -> RunParts:
+    """Builds them, the networks' weights from torch's default random generator; the data are not loaded yet.
+
+    Raises UserError for what a constructor refuses.
+    """
+    return RunParts(**build_all(config, RunParts._fields))
+
+
+def iterations(config: DictConfig, data: GANDataModule) -> int:
+    """The iteration to stop at, -1 for none: the earlier of `trainer.max_steps` and `trainer.max_epochs`."""
+    steps, epochs = int(config.trainer.max_steps), config.trainer.max_epochs
+    if steps == 0 or steps < -1:
+        raise UserError(f"trainer.max_steps is {steps}, but it must be at least 1, or -1 for no limit.")
+    if epochs is not None and (epochs == 0 or epochs < -1):
+        raise UserError(f"trainer.max_epochs is {epochs}, but it must be at least 1, or -1 or null for no limit.")
+    if epochs is None or epochs == -1:
+        return steps
+    in_epochs = data.critic_updates.iterations(epochs * data.stream.minibatches_per_pass)
+    return in_epochs if steps == -1 else min(steps, in_epochs)
+
+
+def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: int) -> None:
+    """Raises UserError for parts that fit neither each other nor the data, which otherwise shows within `fit`.
+
+    What is only unwise is said as a warning, unless `compatibility_warnings` is false.
+    """
+    networks = (model.generator.parameters(), model.discriminator.parameters())
+    try:
+        optimizers = model.configure_optimizers()
+        model.timetable.optimizers(END, *networks)  # where a schedule may lead out of an argument's range
+    except ValueError as error:
+        raise UserError(f"loss.optimizer: {str(error).rstrip('.')}.") from error
+    try:
+        moment = model.timetable.at(model.clock(0, data.batch_size, limit))
+    except ValueError as error:
+        reason = str(error).rstrip(".")
+        raise UserError(f"{reason}; set trainer.max_steps, or the length too: ${{linear:START,END,OVER}}.") from error
+    packing = model.discriminator.packing
+    count = packing * (2 if len(data.sample_shape) == 3 else -(-POINTS // packing))
+    real = data.first(count).as_floats().samples
+    try:
+        refuse_data(model.parts, model.adapter(moment.regularizers), real)
+    except ValueError as error:
+        raise UserError(f"{str(error).rstrip('.')}.") from error
+    if config.compatibility_warnings:
+        given = Circumstances(optimizers[1], str(config.trainer.precision), real, config.loss.discriminator_norm)
+        for caution in cautions(model.parts, given):
+            log.warning("%s (compatibility_warnings=false silences this)", caution)
+
+
+def mention_moved_end(model: GAN, before: int, now: int) -> None:
+    """Warns where a resumed run has another end, and with it schedules that last to the end of the run."""
+    try:
+        model.timetable.at(Clock(0))
+    except ValueError:  # for such a schedule has no value without an end
+        if before != now:
+            log.warning("Schedules that last to the end of the run now end at iteration %s instead of %s.", now, before)

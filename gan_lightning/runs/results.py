@@ -1,0 +1,100 @@
+"""results.json: what became of a run. One typed record, one writer, one reader; imports no torch."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from gan_lightning import formats
+from gan_lightning.errors import UserError
+from gan_lightning.files import replacing
+from gan_lightning.run_folder import RESULTS
+
+Numbers = Mapping[str, float | None]
+Record = dict[str, Any]  # of an evaluation: watching/evaluator.py
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the health check has said, and the numbers that it has last measured."""
+
+    verdicts: Sequence[Mapping[str, Any]] = ()
+    numbers: Numbers = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Results:
+    """How far a run is, its last metrics by tag, and where they come from.
+
+    `status` is running, failed, or that of runs.run.Run; `seconds` are of training. `evaluation` has the last and the
+    best record of those made while training, `evaluations` those of the command `evaluate`. Numbers that are not finite
+    are None.
+    """
+
+    status: str
+    iteration: int
+    seconds: float
+    metrics: Numbers = field(default_factory=dict)
+    health: Health = field(default_factory=Health)
+    evaluation: Mapping[str, Record] = field(default_factory=dict)
+    evaluations: Sequence[Record] = ()
+    seed: int = 0
+    protocol: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    git: str | None = None
+    device: str = ""
+    devices: int = 1
+    format: str = formats.RESULTS
+
+
+def write(folder: Path, results: Results) -> None:
+    """Replaces a run's results.json."""
+    with replacing(folder / RESULTS) as temporary:
+        temporary.write_text(json.dumps(asdict(results), indent=2) + "\n")
+
+
+def read(folder: Path) -> Results:
+    """What is in a run's results.json, in this format or an earlier one. Raises UserError if it can't be read."""
+    path = folder / RESULTS
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read ({error}); the run's folder is damaged.") from error
+    if not isinstance(content, dict) or not {"status", "iteration", "seconds"} <= content.keys():
+        raise UserError(f"{path} can't be read: it holds no results; the run's folder is damaged.")
+    formats.require(content.get("format", formats.FIRST_RESULTS), formats.RESULTS, f"{path} can't be read")
+    known = {each.name: content[each.name] for each in fields(Results) if each.name in content}
+    records = {name: formats.upgrade_record(record) for name, record in content.get("evaluation", {}).items()}
+    return Results(
+        **known
+        | {
+            "health": Health(**content.get("health", {})),
+            "evaluation": records,
+            "evaluations": [formats.upgrade_record(record) for record in content.get("evaluations", [])],
+            "format": formats.RESULTS,
+        }
+    )
+
+
+def find(folder: Path) -> Results | None:
+    """The same; None where there are no results, or none that can be read."""
+    try:
+        return read(folder)
+    except (UserError, TypeError, AttributeError):  # the latter two for content of other types
+        return None
+
+
+def add_evaluation(folder: Path, record: Record) -> None:
+    """Adds a record of the command `evaluate`, in the place of one of the same iteration and protocol."""
+    results = read(folder)
+    others = [
+        other for other in results.evaluations if any(other[key] != record[key] for key in ("iteration", "protocol"))
+    ]
+    write(folder, replace(results, evaluations=[*others, record]))
+
+
+def finite(numbers: Mapping[str, float]) -> dict[str, float | None]:
+    """The numbers for JSON, which has no NaN and no infinity: None in their place."""
+    return {name: value if isfinite(value) else None for name, value in numbers.items()}

@@ -1,0 +1,250 @@
+"""One run: build the parts that a config names, train, and leave a folder that tells everything."""
+
+import logging
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning import Callback, Trainer, seed_everything
+from pytorch_lightning.loggers import Logger
+from torch.utils.tensorboard.summary import hparams
+
+from gan_lightning.config.compose import plain
+from gan_lightning.errors import UserError
+from gan_lightning.run_folder import CONFIG, LAST, METRICS, SAVED
+from gan_lightning.runs import results
+from gan_lightning.runs.hardware import build_trainer, check_hardware, silence, spare_cuda_lookups
+from gan_lightning.runs.parts import RunParts, build_parts, iterations, mention_moved_end, require_parts
+from gan_lightning.runs.provenance import hyperparameters, provenance
+from gan_lightning.runs.results import Health, Results, finite
+from gan_lightning.runs.summary import LOSSES, summarise
+from gan_lightning.sampling.files import read_checkpoint
+from gan_lightning.training.interrupt import Interrupt
+from gan_lightning.watching.evaluation import Evaluation
+from gan_lightning.watching.health import HealthCheck
+from gan_lightning.watching.loggers import Events, MetricsTable, close, open_trackers
+from gan_lightning.watching.monitor import Monitor
+from gan_lightning.watching.progress import IterationBar
+from gan_lightning.watching.samples import POINTS
+from gan_lightning.watching.verdicts import Verdict
+
+log = logging.getLogger(__name__)
+
+# The columns of TensorBoard's HParams page; their values are the scalars' latest.
+COMPARED = (*LOSSES, "discriminator/real", "discriminator/fake", "progress/seconds")
+PROTOCOL = (
+    "Losses, discriminator outputs and regularizers are means over the iterations since the previous log point,"
+    " averaged over ranks; gradient norms are of the last update. Evaluations have protocols of their own."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a run. `status` is finished, SIGINT, SIGTERM, alarm or no_progress; `metrics` are the last ones.
+
+    `verdicts` are those of the health check, in their order.
+    """
+
+    folder: Path
+    status: str
+    iteration: int
+    seconds: float
+    metrics: dict[str, float]
+    verdicts: tuple[Verdict, ...] = ()
+
+
+class Watchers(NamedTuple):
+    """The callbacks that a run's results are read off."""
+
+    monitor: Monitor
+    health: HealthCheck
+    evaluation: Evaluation
+    interrupt: Interrupt
+
+
+class Prepared(NamedTuple):
+    """A run that is ready to train."""
+
+    parts: RunParts
+    trainer: Trainer
+    watchers: Watchers
+    trackers: list[Logger]
+    limit: int  # the iteration to stop at, -1 for none
+    resumed_at: int | None
+
+
+def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
+    """Trains what `config` says in `folder`, or goes on there if `config.resume` is set.
+
+    Raises UserError, with nothing trained and nothing left in the folder, for what the user can mend.
+    """
+    silence()
+    spare_cuda_lookups()
+    if "root" in config.dataset:
+        config.dataset.root = str(Path(config.dataset.root).absolute())  # the run may be resumed from elsewhere
+    try:
+        prepared = prepare(config, folder)
+    except UserError:
+        discard(folder)
+        raise
+    if isinstance(prepared, Run):
+        return prepared
+    trainer, watchers = prepared.trainer, prepared.watchers
+    if trainer.is_global_zero:
+        columns = [*COMPARED, *(f"evaluation/{name}" for name in watchers.evaluation.higher_is_better)]
+        describe(config, folder, overrides, trainer, columns, new=prepared.resumed_at is None)
+    status = train(config, folder, prepared)
+    run = Run(
+        folder,
+        status,
+        trainer.global_step,
+        watchers.monitor.seconds,
+        watchers.monitor.latest,
+        tuple(watchers.health.verdicts),
+    )
+    if trainer.is_global_zero:
+        summarise(run)
+    return run
+
+
+def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
+    """Builds and checks all that it takes to train; a run that is complete already is returned as it is."""
+    check_hardware(config.trainer)
+    checkpoint = read_checkpoint(folder / LAST) if config.resume else None
+    resumed_at = checkpoint["global_step"] if checkpoint else None
+    seed_everything(config.seed, verbose=False)
+    parts = build_parts(config)
+    parts.data.setup()
+    limit = iterations(config, parts.data)
+    if checkpoint:
+        mention_moved_end(parts.model, checkpoint["config"]["trainer"]["max_steps"], config.trainer.max_steps)
+    require_parts(config, parts.model, parts.data, limit)
+    if resumed_at is not None and 0 < limit <= resumed_at:
+        print(f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it.")
+        return Run(folder, "finished", resumed_at, 0.0, {})
+    watchers = watch(config, parts)
+    loggers = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
+    trainer = build_trainer(config, parts.trainer, callbacks(config, folder, parts, watchers), loggers, limit)
+    parts.data.require_even(trainer.world_size)
+    trackers = open_trackers(parts.logger, folder)
+    trainer.loggers = [*trainer.loggers, *trackers]
+    return Prepared(parts, trainer, watchers, trackers, limit, resumed_at)
+
+
+def watch(config: DictConfig, parts: RunParts) -> Watchers:
+    """Raises UserError where what evaluates the run can't be had, or names what there isn't."""
+    data = parts.data
+    health = parts.health(data=data, seed=config.seed)
+    try:
+        evaluation = parts.evaluation(data=data)
+    except ValueError as error:
+        raise UserError(f"evaluation.{str(error).rstrip('.')}.") from error
+    return Watchers(Monitor(data.stream.minibatches_per_pass, data.batch_size), health, evaluation, Interrupt())
+
+
+def callbacks(config: DictConfig, folder: Path, parts: RunParts, watchers: Watchers) -> list[Callback]:
+    """All that looks on, in the order in which it is asked; Lightning itself puts the checkpoint last."""
+    shown = config.samples.count if len(parts.data.sample_shape) == 3 else POINTS
+    real = parts.data.first(shown).as_floats().samples
+    bar = [IterationBar(watchers.monitor)] if config.trainer.enable_progress_bar else []
+    return [
+        watchers.health,
+        watchers.monitor,
+        parts.samples(folder=folder, real=real, seed=config.seed),
+        parts.dashboard(data=parts.data, seed=config.seed, features=watchers.evaluation.features),
+        watchers.evaluation,
+        parts.checkpoint(folder=folder, config=plain(config), is_best=watchers.evaluation.is_best),
+        *bar,
+        watchers.interrupt,
+    ]
+
+
+def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
+    """Trains to the end or to a stop, with results.json telling how far it is; returns the status."""
+    parts, trainer, watchers = prepared.parts, prepared.trainer, prepared.watchers
+    record(folder, "running", config.seed, trainer, watchers)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.threads or threads)
+    try:
+        trainer.fit(parts.model, parts.data, ckpt_path=folder / LAST if prepared.resumed_at is not None else None)
+    except BaseException:
+        record(folder, "failed", config.seed, trainer, watchers)
+        raise
+    finally:
+        torch.set_num_threads(threads)
+        for tracker in prepared.trackers:
+            close(tracker)
+    status = ended_by(watchers)
+    if 0 < prepared.limit <= trainer.global_step:
+        status = "finished"
+    record(folder, status, config.seed, trainer, watchers)
+    return status
+
+
+def ended_by(watchers: Watchers) -> str:
+    """What has stopped a run before its last iteration, if anything has."""
+    if watchers.interrupt.received:
+        return watchers.interrupt.received.name
+    if watchers.health.stopped:
+        return "alarm"
+    return "no_progress" if watchers.evaluation.stopped else "finished"
+
+
+def record(folder: Path, status: str, seed: int, trainer: Trainer, watchers: Watchers) -> None:
+    """Writes how far the run is, its last metrics and where they come from to results.json."""
+    if not trainer.is_global_zero:
+        return
+    before = results.find(folder)
+    verdicts = [asdict(verdict) for verdict in watchers.health.verdicts]
+    now = Results(
+        status,
+        trainer.global_step,
+        round(watchers.monitor.seconds, 3),
+        finite(watchers.monitor.latest),
+        Health(verdicts, finite(watchers.health.latest)),
+        watchers.evaluation.records,
+        before.evaluations if before else (),
+        seed,
+        PROTOCOL,
+        **provenance(trainer),
+    )
+    results.write(folder, now)
+
+
+def describe(
+    config: DictConfig, folder: Path, overrides: Sequence[str], trainer: Trainer, columns: Sequence[str], new: bool
+) -> None:
+    """Writes down what is about to run: config.yaml, and in TensorBoard the config as text and the hyper-parameters."""
+    resolved = plain(config)
+    text = OmegaConf.to_yaml(OmegaConf.create(resolved))
+    (folder / CONFIG).write_text(text)
+    (folder / SAVED).parent.mkdir(exist_ok=True)
+    OmegaConf.save(config, folder / SAVED)  # interpolations kept, so that a resumed run's overrides reach every use
+    log.info("run in %s: %s", folder, " ".join(overrides) or "defaults")
+    values = hyperparameters(resolved, overrides)
+    for tracker in trainer.loggers:
+        if not isinstance(tracker, Events | MetricsTable):
+            tracker.log_hyperparams(values)
+    if not new:
+        return
+    for logger in trainer.loggers:
+        if isinstance(logger, Events):
+            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
+            summaries = hparams(values, dict.fromkeys(columns, 0.0))
+            for summary in summaries:
+                logger.experiment._get_file_writer().add_summary(summary)
+
+
+def discard(folder: Path) -> None:
+    """Removes a folder that was made for a run that can't start; one that holds a run stays."""
+    if (folder / CONFIG).exists():
+        return
+    for name in (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log"):
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / ".hydra", folder):
+        with suppress(OSError):  # something else is in it
+            path.rmdir()

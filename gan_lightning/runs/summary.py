@@ -1,0 +1,55 @@
+"""What a person is told once a run has ended."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from gan_lightning.config.compose import override_value
+from gan_lightning.run_folder import SAMPLES
+
+if TYPE_CHECKING:
+    from gan_lightning.runs.run import Run
+
+ENDS = {
+    "finished": "Finished",
+    "SIGINT": "Stopped by Ctrl-C",
+    "SIGTERM": "Stopped by SIGTERM",
+    "no_progress": "Stopped for want of progress, as evaluation.patience asks,",
+}
+LOSSES = ("loss/discriminator", "loss/generator")
+
+
+def summarise(run: "Run") -> None:
+    """Prints how the run ended, what it has left, and how to go on."""
+    alarms = [f"{verdict.kind[0].lower()}{verdict.kind[1:]}" for verdict in run.verdicts]
+    ends = ENDS | ({"alarm": f"Stopped by a health alarm: {alarms[-1]}"} if alarms else {})
+    losses = [f"{name.partition('/')[2]} {run.metrics[name]:.4f}" for name in LOSSES if name in run.metrics]
+    folder = run.folder.absolute()
+    if folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())
+    logdir = str(folder) if folder.is_absolute() or not folder.parts else folder.parts[0]
+    pictures = sorted((folder / SAMPLES).glob("*.png"))
+    rows = {
+        "run folder": str(folder),
+        "losses": ", ".join(losses),
+        "health": "; ".join(f"{verdict.kind} at iteration {verdict.iteration}" for verdict in run.verdicts),
+        "samples": str(pictures[-1]) if pictures else "",
+        "TensorBoard": f"tensorboard --logdir {shlex.quote(logdir)}",
+        "more samples": f"python -m gan_lightning sample {typed('run', folder)} n=64 seed=0 out=grid.png",
+        "go on": f"python -m gan_lightning {typed('resume', folder)}" if run.status != "finished" else "",
+    }
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{ends[run.status]} at iteration {run.iteration}, after {run.seconds:.0f} s of training.")
+    for name, value in rows.items():
+        if value:
+            console.print(f"  {name:<13} {value}", markup=False)
+
+
+def typed(key: str, path: Path) -> str:
+    """KEY=PATH as one types it in a shell, quoted where the shell or Hydra would take it for something else."""
+    if re.fullmatch(r"[\w./-]+", str(path)):
+        return f"{key}={path}"
+    return shlex.quote(f"{key}={override_value(path)}")

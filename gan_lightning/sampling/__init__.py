@@ -1,0 +1,13 @@
+"""Latents, drawing, and generators out of and into files. torch and safetensors alone."""
+
+from typing import TYPE_CHECKING
+
+from gan_lightning import namespace
+
+if TYPE_CHECKING:
+    from gan_lightning.sampling.drawing import *
+    from gan_lightning.sampling.files import *
+    from gan_lightning.sampling.latents import *
+    from gan_lightning.sampling.sampler import *
+
+__getattr__, __dir__ = namespace.of(__name__)

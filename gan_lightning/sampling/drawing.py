@@ -1,0 +1,49 @@
+"""Drawing from a generator: fixed latents, classes in turn, and samples in batches. torch alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from gan_lightning.networks.generator import Generator
+from gan_lightning.sampling.latents import Prior
+from gan_lightning.seeds import mix
+
+
+def draw_latents(prior: Prior, latent_dim: int, count: int, seed: int) -> Tensor:
+    """Latents (count, latent_dim) from a prior, on the CPU; the first k of a seed are the same for every count."""
+    source = torch.Generator()
+    return torch.cat([prior.draw(1, latent_dim, generator=source.manual_seed(mix(seed, k))) for k in range(count)])
+
+
+def class_of_each(generator: Generator, count: int) -> Tensor | None:
+    """Labels (count,) that go through the classes in turn; None for a generator without any."""
+    return torch.arange(count) % generator.classes if generator.classes else None
+
+
+@torch.no_grad()
+def decode(
+    generator: nn.Module,
+    latents: Tensor,
+    device: torch.device | str = "cpu",
+    labels: Tensor | None = None,
+    batch_size: int = 256,
+) -> Tensor:
+    """The samples of latents (N, latent_dim), and labels (N,), in batches, on the CPU and in float32."""
+    parts = latents.split(batch_size)
+    told = [None] * len(parts) if labels is None else [part.to(device) for part in labels.split(batch_size)]
+    with torch.autocast(torch.device(device).type, enabled=False):
+        made = [generator(part.to(device), label) for part, label in zip(parts, told, strict=True)]
+    return torch.cat([samples.float().cpu() for samples in made])
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """The evaluation mode, for as long as the context lasts."""
+    mode = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(mode)

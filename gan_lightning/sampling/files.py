@@ -1,0 +1,132 @@
+"""Generators in files: written beside a run, found again, and made anew from what the file says of them."""
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from gan_lightning import __version__, formats
+from gan_lightning.errors import UserError
+from gan_lightning.files import replacing
+from gan_lightning.networks.generator import Generator
+from gan_lightning.run_folder import BEST, LAST, find_generator
+from gan_lightning.sampling.latents import Prior
+
+Kind = TypeVar("Kind")
+Weights = Literal["ema", "raw", "best"]
+
+# What a file may name: constructors of generators and of priors, from these two rooms and from nowhere else.
+ROOMS = ("gan_lightning.networks", "gan_lightning.sampling")
+
+
+class GeneratorFile(NamedTuple):
+    """A generator out of a file: the nodes that make it and its prior, its weights, and the iteration they are of."""
+
+    generator: dict[str, Any]
+    latents: dict[str, Any]
+    weights: dict[str, Tensor]
+    iteration: int
+
+
+def save_generator(generator: nn.Module, config: Mapping[str, Any], path: Path, iteration: int) -> None:
+    """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`."""
+    metadata = {
+        "format": formats.GENERATOR,
+        "version": __version__,
+        "config": json.dumps({name: config[name] for name in ("generator", "latents")}),
+        "weights": "ema",
+        "iteration": str(iteration),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata=metadata)
+
+
+def read_generator(path: Path) -> GeneratorFile:
+    """What `save_generator` wrote, in this format or an earlier one. Raises UserError for any other file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} can't be read as a generator: {error}.") from error
+    formats.require(metadata.get("format"), formats.GENERATOR, f"{path} is not a generator of this program")
+    config = formats.upgrade(json.loads(metadata["config"]))
+    return GeneratorFile(config["generator"], config["latents"], tensors, int(metadata["iteration"]))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint's content, on the CPU, its config with the names of today.
+
+    Raises UserError if the file is absent, truncated or another program's, or holds pickled code.
+    """
+    if not path.is_file():
+        stopped = "the run may have stopped before its first one"
+        reason = "no evaluation has ranked one" if path.name == BEST.name else stopped
+        raise UserError(f"There is no checkpoint {path}; {reason}.")
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch raises half a dozen types for a damaged file
+        reason = str(error).strip().splitlines()[0]
+        kept = sorted(path.parent.glob("iteration=*.ckpt"))
+        others = f" {kept[-1]} is there too; copied to its place, it can be resumed." if kept else ""
+        raise UserError(f"The checkpoint {path} is damaged and can't be loaded ({reason}).{others}") from error
+    if not isinstance(checkpoint, dict) or not {"global_step", "state_dict", "config"} <= checkpoint.keys():
+        raise UserError(f"{path} is not a checkpoint of this program.")
+    formats.require(
+        checkpoint.get("format", formats.FIRST_CHECKPOINT), formats.CHECKPOINT, f"{path} can't be gone on with"
+    )
+    return {**checkpoint, "config": formats.upgrade(checkpoint["config"])}
+
+
+def make(node: Mapping[str, Any], kind: type[Kind], path: Path) -> Kind:
+    """The generator or the prior that a node out of the file `path` names.
+
+    Raises UserError for anything else: a file that somebody sends must not get to call what it likes.
+    """
+    target, arguments = str(node["_target_"]), {key: value for key, value in node.items() if key != "_target_"}
+    room, _, name = target.rpartition(".")
+    found = getattr(import_module(room), name, None) if room in ROOMS else None
+    if not (isinstance(found, type) and issubclass(found, kind)):
+        raise UserError(f"{path} asks for {target!r}, which is no {kind.__name__.lower()} of this program.")
+    try:
+        made: Kind = found(**arguments)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path} holds arguments that {name} can't be made with: {error}.") from error
+    return made
+
+
+class Loaded(NamedTuple):
+    """A generator with its weights, the prior of its latents, and the iteration that the weights are of."""
+
+    generator: Generator
+    latents: Prior
+    iteration: int
+
+
+def load(run: str | Path, weights: Weights = "ema") -> Loaded:
+    """The generator of a run's folder, or of a generator.safetensors file, which has the last average only.
+
+    `weights` are the last average, the last raw ones, or the average of checkpoints/best.ckpt. Raises UserError if
+    there is none, or if it is damaged.
+    """
+    path = find_generator(str(run))
+    file = read_generator(path)
+    tensors, iteration = file.weights, file.iteration
+    if weights != "ema":
+        checkpoint = read_checkpoint(path.parent / (LAST if weights == "raw" else BEST))
+        prefix = "generator." if weights == "raw" else "ema_generator."
+        state, iteration = checkpoint["state_dict"], checkpoint["global_step"]
+        tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
+    generator = make(file.generator, Generator, path)
+    try:
+        generator.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path} is damaged: its weights are not those of the network that it names.") from error
+    return Loaded(generator, make(file.latents, Prior, path), iteration)

@@ -1,0 +1,43 @@
+"""The base of what looks on at each iteration."""
+
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from gan_lightning.training.gan import GAN
+
+
+class IterationCallback(Callback):
+    """Lightning's callback with the module's type known, and a batch for what it is here: an iteration.
+
+    Once `after_iteration` is called, `trainer.global_step` counts the iteration.
+    """
+
+    def before_training(self, trainer: Trainer, model: GAN) -> None: ...
+
+    def before_iteration(self, trainer: Trainer, model: GAN) -> None: ...
+
+    def after_iteration(self, trainer: Trainer, model: GAN) -> None: ...
+
+    def after_training(self, trainer: Trainer, model: GAN) -> None: ...
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.before_training(trainer, as_gan(pl_module))
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        self.before_iteration(trainer, as_gan(pl_module))
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.after_iteration(trainer, as_gan(pl_module))
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.after_training(trainer, as_gan(pl_module))
+
+
+def as_gan(module: LightningModule) -> GAN:
+    """The module, which is a GAN. Raises TypeError for any other."""
+    if not isinstance(module, GAN):
+        raise TypeError(f"this callback looks on at a GAN, not at a {type(module).__name__}")
+    return module

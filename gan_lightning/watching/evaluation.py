@@ -1,0 +1,159 @@
+"""Evaluates the average generator while it trains; tells which checkpoint is the best, and when to stop."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities import rank_zero_info
+from torch import Tensor
+
+from gan_lightning import formats
+from gan_lightning.data.datamodule import GANDataModule
+from gan_lightning.errors import UserError
+from gan_lightning.metrics.extractor import Extractor
+from gan_lightning.metrics.observed import Metric, numbers
+from gan_lightning.pictures import to_pixels
+from gan_lightning.training.callback import IterationCallback
+from gan_lightning.training.gan import GAN
+from gan_lightning.training.ranks import share_buffers
+from gan_lightning.types import PositiveInt
+from gan_lightning.watching.evaluator import Evaluator, Record, differences
+from gan_lightning.watching.loggers import Events
+
+SEED = 0  # every run, whatever its own seed, is measured by samples of the same latents
+
+
+class Evaluation(IterationCallback):
+    """Every `every` iterations (None: never) and at `trainer.max_steps`, measures `samples` of the average generator.
+
+    Logs each number as `evaluation/NAME` and, once, the protocol as TensorBoard text; `records` are the last and the
+    best, for results.json. The best is by `best`, a name among the numbers (None: the first of which it is known
+    whether higher is better); checkpoints/best.ckpt is its (see RunCheckpoint). With `patience`, training stops after
+    so many evaluations in a row without a better one.
+
+    A run that is resumed with another protocol forgets the best of before, with which it can't be compared.
+
+    Raises ValueError if `best` is no such name, and UserError where the extractor can't be had.
+    """
+
+    def __init__(
+        self,
+        data: GANDataModule,
+        extractor: Extractor,
+        metrics: Mapping[str, Metric],
+        every: PositiveInt | None = 1000,
+        samples: PositiveInt = 1000,
+        reference: PositiveInt | None = None,
+        split: Literal["train", "held_out"] = "train",
+        best: str | None = None,
+        patience: PositiveInt | None = None,
+    ) -> None:
+        self.evaluator = None if every is None else Evaluator(data, extractor, metrics, samples, reference, split, SEED)
+        self.every = every
+        self.patience = patience
+        self.higher_is_better = self.evaluator.higher_is_better if self.evaluator else numbers(metrics)
+        ranked = [name for name, higher in self.higher_is_better.items() if higher is not None]
+        if best is not None and best not in ranked:
+            raise ValueError(f"best is {best!r}, expected one of {', '.join(ranked)}")
+        self.chosen = best
+        self.ranked = ranked if best is None else [best]
+        self.records: dict[str, Record] = {}
+        self.waited = 0  # evaluations since the best
+        self.stopped = False
+
+    @property
+    def features(self) -> Callable[[Tensor], Tensor] | None:
+        """Features (N, D) of samples as the networks see them, on the CPU; None without a network that gives any."""
+        if self.evaluator is None or not self.evaluator.network.sha256:
+            return None
+        network = self.evaluator.network
+        return lambda samples: network(to_pixels(samples) if samples.ndim == 4 else samples)[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        # As text: a checkpoint holds plain containers, and these are nested ones.
+        return {"records": json.dumps(self.records), "waited": self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        records = json.loads(state_dict["records"])
+        self.records = {name: formats.upgrade_record(record) for name, record in records.items()}
+        self.waited = state_dict["waited"]
+
+    def before_training(self, trainer: Trainer, model: GAN) -> None:
+        if self.evaluator is not None:
+            self.evaluator.network.module.to(model.device)
+            self.require_ranked(model)
+
+    def require_ranked(self, model: GAN) -> None:
+        """Raises UserError if what the run is to be ranked by can't be measured, of which nobody would be told."""
+        if self.evaluator is None or (self.patience is None and self.chosen is None):
+            return
+        left_out = self.evaluator.left_out(model.ema_generator, model.latents, model.device)
+        if not set(self.ranked) - left_out.keys():
+            key = "evaluation.best" if self.chosen else "evaluation.patience"
+            reasons = "; ".join(f"{name} needs {left_out[name]}" for name in self.ranked)
+            raise UserError(f"{key} needs a number that is measured: {reasons}.")
+
+    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+        iteration = trainer.global_step
+        if self.evaluator is None or self.every is None:
+            return
+        if iteration % self.every and iteration != trainer.max_steps:
+            return
+        share_buffers(model.ema_generator)
+        record = self.evaluator.measure(model.ema_generator, model.latents, device=model.device)
+        # Processes that train together have measured the same samples, but the decision must be one.
+        record = {"iteration": iteration, **trainer.strategy.broadcast(record)}
+        is_new = self.is_another_protocol(record)
+        self.note(record)
+        values = {f"evaluation/{name}": value for name, value in record["values"].items() if value is not None}
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=iteration)
+            if is_new and isinstance(logger, Events):
+                logger.experiment.add_text("evaluation/protocol", as_text(record), iteration)
+        if self.patience is not None and self.waited >= self.patience:
+            rank_zero_info(f"{self.ranking} has not become better for {self.waited} evaluations: stopping.")
+            trainer.should_stop = self.stopped = True
+
+    def note(self, record: Record) -> None:
+        """Keeps a record as the last one, and as the best if it is."""
+        if self.is_another_protocol(record):
+            self.records = {}
+        best = self.records.get("best")
+        if best is None or self.is_better(record, best):
+            self.records["best"] = record
+            self.waited = 0
+        else:
+            self.waited += 1
+        self.records["last"] = record
+
+    def is_another_protocol(self, record: Record) -> bool:
+        """Whether a record can't be compared with those before, if there are any."""
+        return not self.records or bool(differences([self.records["last"]["protocol"], record["protocol"]]))
+
+    @property
+    def ranking(self) -> str | None:
+        """The name of the number that evaluations are ranked by: the first that was measured."""
+        values = self.records["best"]["values"] if self.records else {}
+        return next((name for name in self.ranked if name in values), None)
+
+    def is_better(self, record: Record, than: Record) -> bool:
+        """Whether a record is better than another; one without a finite number never is."""
+        name = self.ranking
+        if name is None:
+            return False
+        higher = self.higher_is_better[name]
+        worst = -math.inf if higher else math.inf
+        value, before = (worst if (found := each["values"].get(name)) is None else found for each in (record, than))
+        return bool(value > before if higher else value < before)
+
+    def is_best(self, iteration: int) -> bool:
+        """Whether the best record is that of this iteration."""
+        return bool(self.records) and self.records["best"]["iteration"] == iteration
+
+
+def as_text(record: Record) -> str:
+    """How numbers were measured, as Markdown."""
+    left_out = "".join(f"\n\n{name} is left out: {reason}." for name, reason in record["left_out"].items())
+    return f"```json\n{json.dumps(record['protocol'], indent=2)}\n```{left_out}"

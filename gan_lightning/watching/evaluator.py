@@ -1,0 +1,210 @@
+"""Measures a generator against a data set, with a record of how: numbers are to be compared with their like alone."""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cached_property, partial
+from typing import Any, Literal, TypeVar, cast
+
+import torch
+from torch import Tensor
+
+from gan_lightning.data.datamodule import GANDataModule
+from gan_lightning.data.toys import Mixture as MixtureSource
+from gan_lightning.errors import UserError
+from gan_lightning.metrics.extractor import Extractor, FeatureNetwork
+from gan_lightning.metrics.observed import Metric, Mixture, Observed, numbers
+from gan_lightning.metrics.statistics import interval
+from gan_lightning.networks.generator import Generator
+from gan_lightning.pictures import to_pixels
+from gan_lightning.samples import SampleSet
+from gan_lightning.sampling.drawing import decode, draw_latents
+from gan_lightning.sampling.latents import Prior
+from gan_lightning.seeds import mix
+from gan_lightning.training.ranks import gathered, place
+
+LATENTS, LABELS = 0xE7A1, 0x1AB1  # keep what is drawn here apart from every other use of a seed
+Value = TypeVar("Value")
+Record = dict[str, Any]
+
+
+class Evaluator:
+    """Compares generated samples with the real ones of a data set, by features of one extractor.
+
+    `split` names the real samples: those trained on, or those held out; `reference` limits their number. Generated
+    images are rounded to 8 bits first, as they would be in files and as real ones are. Labels of generated samples
+    follow the distribution of the real ones. With `repeats`, each number gets a 95 % interval of the noise of drawing
+    `samples` of them (gan_lightning.metrics.statistics). The same seed gives the same numbers; the batch size and the
+    number of processes that share the work change them by no more than rounding.
+    """
+
+    def __init__(
+        self,
+        data: GANDataModule,
+        extractor: Extractor,
+        metrics: Mapping[str, Metric],
+        samples: int,
+        reference: int | None = None,
+        split: Literal["train", "held_out"] = "train",
+        seed: int = 0,
+        repeats: int = 0,
+        batch_size: int = 256,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.data = data
+        self.metrics = dict(metrics)
+        self.samples = samples
+        self.seed = seed
+        self.repeats = repeats
+        self.batch_size = batch_size
+        most = None if extractor.learns else 0  # a data set larger than memory isn't to be read for nothing
+        self.network: FeatureNetwork = extractor.open(data.subset("train", most), data.subset("held_out", most), device)
+        self.chosen = data.subset(split, reference)
+        if not len(self.chosen.samples):
+            raise UserError("split is held_out, but nothing is held out: dataset.held_out is 0.")
+        self.unseen = data.subset("held_out", reference) if split == "train" else None
+        self.is_whole = len(self.chosen.samples) == data.stream.size
+        self.fixed = {
+            "samples": samples,
+            "reference": len(self.chosen.samples),
+            "split": split,
+            "data": fingerprint(self.chosen),
+            "extractor": self.network.name,
+            "extractor_sha256": self.network.sha256,
+            "extractor_facts": dict(self.network.facts),
+            "resize": self.network.resize,
+            "pixels": "8 bits" if self.chosen.samples.dtype == torch.uint8 else "none",
+            "dtype": "float32 features, float64 metrics",
+            "seed": seed,
+            "interval": f"95 %, {repeats} half-samples" if repeats else "none",
+            "metrics": {name: asdict(cast("Any", metric)) for name, metric in self.metrics.items()},
+        }
+
+    @cached_property
+    def real(self) -> Observed:
+        """The real samples with their features."""
+        source = self.data.source
+        mixture = Mixture(source.centres, source.std) if isinstance(source, MixtureSource) else None
+        unseen = self.observe(self.unseen) if self.unseen is not None and len(self.unseen.samples) else None
+        return replace(self.observe(self.chosen), mixture=mixture, unseen=unseen, is_whole=self.is_whole)
+
+    def observe(self, chosen: SampleSet) -> Observed:
+        """Samples with their features."""
+        features, logits = self.network(chosen.samples, self.batch_size)
+        return Observed(chosen.samples, features, logits, chosen.labels, own_classes=self.network.own_classes)
+
+    @property
+    def higher_is_better(self) -> Mapping[str, bool | None]:
+        """The names of all numbers, in a table's order, each with whether higher is better."""
+        return self.named(numbers(self.metrics))
+
+    def measure(
+        self,
+        generator: Generator,
+        latents: Prior,
+        weights: Literal["ema", "raw", "best"] = "ema",
+        device: torch.device | str = "cpu",
+        progress: Callable[[int], None] = lambda drawn: None,
+    ) -> Record:
+        """The record of a generator on `device`: values by name, their intervals, what was left out and why, protocol.
+
+        Where processes train together all of them must call this; each makes a share of the samples and gets the whole
+        record. `progress` is told how many samples have been drawn since it was last called.
+        """
+        started = time.monotonic()
+        fake = self.draw(generator, latents, device, progress)
+        values: dict[str, float] = {}
+        intervals: dict[str, tuple[float, float]] = {}
+        left_out: dict[str, str] = {}
+        for name, metric in self.metrics.items():
+            if reason := metric.missing(self.real, fake):
+                left_out[name] = reason
+                continue
+            values |= self.named(metric.measure(self.real, fake, self.seed))
+            if self.repeats and not metric.slow:
+                if reason := metric.missing(self.real, fake.subset(torch.arange(len(fake) // 2))):
+                    left_out[f"{name} (its interval)"] = f"halves of the samples are without {reason}"
+                    continue
+                on_subset = partial(measure_subset, metric, self.real, fake, self.seed)
+                intervals |= self.named(interval(on_subset, len(fake), self.repeats, self.seed))
+        return {
+            "weights": weights,
+            "values": {name: finite(value) for name, value in values.items()},
+            "intervals": {name: [finite(end) for end in ends] for name, ends in intervals.items()},
+            "left_out": left_out,
+            "protocol": {**self.fixed, "weights": "raw" if weights == "raw" else "ema"},
+            "seconds": round(time.monotonic() - started, 3),
+        }
+
+    def left_out(self, generator: Generator, latents: Prior, device: torch.device | str = "cpu") -> dict[str, str]:
+        """The numbers that can't be measured of such a generator's samples, by name, each with what is missing."""
+        drawn = self.draw(generator, latents, device, lambda drawn: None)
+        reasons = {metric: metric.missing(self.real, drawn) for metric in self.metrics.values()}
+        found = {name: reason for metric, reason in reasons.items() if reason for name in metric.higher_is_better}
+        return self.named(found)
+
+    def named(self, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Values by the names that the field gives them on these features."""
+        return {self.network.known_as.get(name, name): value for name, value in values.items()}
+
+    def draw(
+        self, generator: Generator, prior: Prior, device: torch.device | str, progress: Callable[[int], None]
+    ) -> Observed:
+        """Samples of the average or raw generator, with their features; made by all processes together.
+
+        Raises FloatingPointError for samples that are not finite.
+        """
+        latents = draw_latents(prior, generator.latent_dim, self.samples, mix(self.seed, LATENTS))
+        labels = self.labels() if generator.classes else None
+        starts = range(0, self.samples, self.batch_size)
+        rank, ranks = place()
+        mode = generator.training
+        generator.eval()
+        made: dict[int, tuple[Tensor, Tensor, Tensor | None]] = {}
+        for start in starts[rank::ranks]:
+            rows = slice(start, start + self.batch_size)
+            drawn = decode(generator, latents[rows], device, None if labels is None else labels[rows])
+            if not drawn.isfinite().all():
+                raise FloatingPointError("generated samples are not finite: training has diverged.")
+            drawn = to_pixels(drawn) if drawn.ndim == 4 else drawn
+            made[start] = (drawn, *self.network(drawn, self.batch_size))
+            progress(len(drawn))
+        generator.train(mode)
+        samples, features, logits = zip(*(batch for _, batch in sorted(gathered(made).items())), strict=True)
+        joined = None if logits[0] is None else torch.cat(logits)
+        own_classes = self.network.own_classes
+        return Observed(torch.cat(samples), torch.cat(features), joined, labels, own_classes=own_classes)
+
+    def labels(self) -> Tensor:
+        """Labels (samples,) with the distribution of the real ones, from the seed."""
+        assert self.real.labels is not None  # where networks are told labels, the data set has them
+        source = torch.Generator().manual_seed(mix(self.seed, LABELS))
+        return self.real.labels[torch.randint(len(self.real), (self.samples,), generator=source)]
+
+
+def measure_subset(metric: Metric, real: Observed, fake: Observed, seed: int, indices: Tensor) -> dict[str, float]:
+    """The numbers of some of the generated samples."""
+    return metric.measure(real, fake.subset(indices), seed)
+
+
+def fingerprint(chosen: SampleSet) -> str:
+    """The first 16 digits of the SHA-256 of samples and labels."""
+    digest = hashlib.sha256(str((chosen.samples.dtype, tuple(chosen.samples.shape))).encode())
+    for tensor in (chosen.samples, chosen.labels):
+        if tensor is not None:
+            digest.update(tensor.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def differences(protocols: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """The entries in which protocols are not all the same, each with its values in turn."""
+    names = dict.fromkeys(name for protocol in protocols for name in protocol)
+    found = {name: [protocol.get(name) for protocol in protocols] for name in names}
+    return {name: values for name, values in found.items() if any(value != values[0] for value in values)}
+
+
+def finite(value: float) -> float | None:
+    """None for a number that JSON doesn't have."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,79 @@
+"""Writes the training's scalars to every logger, and stops a run whose numbers are no longer finite."""
+
+import math
+import time
+from typing import Any
+
+from pytorch_lightning import Trainer
+
+from gan_lightning.training.callback import IterationCallback
+from gan_lightning.training.gan import GAN
+
+
+class Monitor(IterationCallback):
+    """Every `trainer.log_every_n_steps` iterations, and at `trainer.max_steps`, logs means since the last log.
+
+    Tags: `loss/NETWORK` and `loss/NETWORK/TERM` (nats, or the critic's units), `discriminator/real` and `/fake` (D(x)
+    of the loss's paper), `regularizer/NAME/...`, `gradient_norm/NETWORK` (of the last update, Euclidean, over all its
+    weights), `learning_rate/NETWORK`, `progress/images_per_second`, `/images_seen` (real images shown to the
+    discriminator), `/epoch` (passes over the data) and `/seconds` (of training, resumed parts included). The step is
+    the iteration.
+    """
+
+    def __init__(self, minibatches_per_pass: int, batch_size: int) -> None:
+        self.minibatches_per_pass = minibatches_per_pass
+        self.batch_size = batch_size
+        self.latest: dict[str, float] = {}
+        self._seconds_before = 0.0
+        self._started: float | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": self.seconds, "latest": self.latest}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._seconds_before = state_dict["seconds"]
+        self.latest = state_dict["latest"]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds spent training, those of earlier parts of a resumed run included."""
+        return self._seconds_before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+    def before_training(self, trainer: Trainer, model: GAN) -> None:
+        self._started = self._window_started = time.monotonic()
+        self._window_iteration = trainer.global_step
+
+    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+        iteration = trainer.global_step
+        if not model.logs_after(iteration):
+            return
+        metrics = model.means.take(lambda values: trainer.strategy.reduce(values, reduce_op="mean"))
+        now = time.monotonic()
+        minibatches = model.critic_updates.updates_before(iteration)
+        in_window = minibatches - model.critic_updates.updates_before(self._window_iteration)
+        for name, optimizer in zip(("generator", "discriminator"), trainer.optimizers, strict=True):
+            metrics[f"learning_rate/{name}"] = float(optimizer.param_groups[0]["lr"])
+        metrics["progress/images_seen"] = minibatches * self.batch_size
+        metrics["progress/epoch"] = minibatches / self.minibatches_per_pass
+        metrics["progress/images_per_second"] = in_window * self.batch_size / max(now - self._window_started, 1e-9)
+        metrics["progress/seconds"] = self.seconds
+        self._window_started, self._window_iteration = now, iteration
+        self.latest = metrics
+        for logger in trainer.loggers:
+            logger.log_metrics(metrics, step=iteration)
+        # A scaler skips steps whose gradients overflow, on purpose.
+        skipped = "gradient_norm/" if trainer.scaler else None
+        require_finite({k: v for k, v in metrics.items() if not (skipped and k.startswith(skipped))}, iteration)
+
+    def after_training(self, trainer: Trainer, model: GAN) -> None:
+        self._seconds_before, self._started = self.seconds, None
+
+
+def require_finite(metrics: dict[str, float], iteration: int) -> None:
+    """Raises FloatingPointError naming the first metric that is NaN or infinite."""
+    for name, value in metrics.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"{name} is {value} at iteration {iteration}: training has diverged. A checkpoint, if there is one,"
+                " holds the weights before; a lower learning rate or a stronger regularizer may help."
+            )

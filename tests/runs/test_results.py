@@ -1,0 +1,60 @@
+"""results.json: one record, there and back."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from gan_lightning import UserError
+from gan_lightning.runs import results
+from gan_lightning.runs.results import Health, Results, finite
+
+RECORD = {"iteration": 4, "protocol": {"samples": 10, "extractor": "identity"}, "values": {"w2": 0.5}}
+RESULTS = Results(
+    status="finished",
+    iteration=4,
+    seconds=1.5,
+    metrics={"loss/generator": 0.25, "loss/discriminator": None},
+    health=Health([{"kind": "Diverging", "iteration": 3, "sentence": "so"}], {"ranking": 1.0}),
+    evaluation={"last": RECORD},
+    evaluations=[RECORD],
+    seed=7,
+    versions={"torch": "2"},
+)
+
+
+def test_there_and_back(tmp_path):
+    results.write(tmp_path, RESULTS)
+    assert results.read(tmp_path) == results.find(tmp_path) == RESULTS
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"status": "finished"}', "null"])
+def test_what_can_not_be_read(tmp_path, content):
+    (tmp_path / "results.json").write_text(content)
+    with pytest.raises(UserError, match=r"results\.json can't be read.*the run's folder is damaged"):
+        results.read(tmp_path)
+    assert results.find(tmp_path) is None
+
+
+def test_none_at_all(tmp_path):
+    assert results.find(tmp_path) is None
+    with pytest.raises(UserError, match="the run's folder is damaged"):
+        results.read(tmp_path)
+
+
+def test_an_evaluation_takes_the_place_of_its_like(tmp_path):
+    results.write(tmp_path, RESULTS)
+    again = {**RECORD, "values": {"w2": 0.75}}
+    later = {**RECORD, "iteration": 5}
+    larger = {**RECORD, "protocol": {**RECORD["protocol"], "samples": 20}}
+    for record in (again, later, larger):
+        results.add_evaluation(tmp_path, record)
+    assert results.read(tmp_path) == replace(RESULTS, evaluations=[again, later, larger])
+
+
+def test_numbers_that_json_does_not_have(tmp_path):
+    assert finite({"a": math.nan, "b": -math.inf, "c": 1.0}) == {"a": None, "b": None, "c": 1.0}
+    results.write(tmp_path, replace(RESULTS, metrics=finite({"a": math.nan})))
+    assert json.loads((tmp_path / "results.json").read_text())["metrics"] == {"a": None}

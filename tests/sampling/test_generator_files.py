@@ -1,0 +1,86 @@
+"""Generator files: what is saved is what is loaded, and a stranger's file gets to make a generator or nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from gan_lightning import UserError, load_generator
+from gan_lightning.formats import GENERATOR
+from gan_lightning.networks.mlp import MLPGenerator
+from gan_lightning.sampling.files import read_generator, save_generator
+
+NETWORK = {"_target_": "gan_lightning.networks.MLPGenerator", "latent_dim": 3, "sample_shape": [2], "hidden_dim": 4}
+PRIOR = {"_target_": "gan_lightning.sampling.Uniform", "bound": 0.5}
+
+
+def generator() -> MLPGenerator:
+    torch.manual_seed(0)
+    return MLPGenerator(3, [2], hidden_dim=4)
+
+
+def written(path: Path, network: Any = NETWORK, prior: Any = PRIOR) -> Path:
+    """A file by someone who is free to put into it what they like."""
+    metadata = {"format": GENERATOR, "config": json.dumps({"generator": network, "latents": prior}), "iteration": "7"}
+    save_file({name: value.contiguous() for name, value in generator().state_dict().items()}, path, metadata)
+    return path
+
+
+def test_there_and_back(tmp_path: Path) -> None:
+    network = generator()
+    save_generator(network, {"generator": NETWORK, "latents": PRIOR, "data": {}}, tmp_path / "g.safetensors", 7)
+    file = read_generator(tmp_path / "g.safetensors")
+    assert (file.generator, file.latents, file.iteration) == (NETWORK, PRIOR, 7)
+    sampler = load_generator(tmp_path / "g.safetensors")
+    assert sampler.iteration == 7
+    latents = sampler.latents.draw(4, 3)
+    assert latents.abs().max() <= 0.5
+    torch.testing.assert_close(sampler.network(latents), network.eval()(latents))
+    assert [path.name for path in tmp_path.iterdir()] == ["g.safetensors"]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "torchvision.io.write_file",
+        "pytorch_lightning.cli.instantiate_class",
+        "gan_lightning.train",
+        "gan_lightning.networks.dcgan.nn.Linear",
+        "gan_lightning.networks.MLPDiscriminator",
+        "gan_lightning.networks.pack",
+        "gan_lightning.networks.nothing",
+        "gan_lightning.networks._hidden",
+        "gan_lightning.sampling.load_generator",
+        "gan_lightning.sampling.Uniform",
+        "gan_lightning.training.GAN.load_from_checkpoint",
+        "MLPGenerator",
+        "",
+    ],
+)
+def test_a_file_makes_generators_alone(tmp_path: Path, target: str) -> None:
+    path = written(tmp_path / "g.safetensors", {"_target_": target, "latent_dim": 3, "sample_shape": [2]})
+    with pytest.raises(UserError, match=r"g\.safetensors asks for '.*', which is no generator of this program"):
+        load_generator(path)
+
+
+def test_and_priors_for_latents(tmp_path: Path) -> None:
+    path = written(tmp_path / "g.safetensors", prior={"_target_": "gan_lightning.sampling.Sampler", "network": None})
+    with pytest.raises(UserError, match="which is no prior of this program"):
+        load_generator(path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"hiden_dim": 4}, "arguments that MLPGenerator can't be made with: .*hiden_dim"),
+        ({"label_input": "concat"}, "can't be made with: label_input is concat, which doesn't fit classes=0"),
+        ({"hidden_dim": 8}, "is damaged: its weights are not those of the network that it names"),
+    ],
+)
+def test_what_does_not_fit_is_told(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        load_generator(written(tmp_path / "g.safetensors", {**NETWORK, **changed}))
