@@ -7,7 +7,7 @@ discriminator updates for one of the generator's, so that the discriminator is a
 way are taken, of all 1,797 images and as many samples, the critic's estimate of the Wasserstein-1 distance and the
 lower bound of the Jensen-Shannon divergence that the vanilla discriminator's loss L amounts to, log 2 - L / 2 (figure 4
 of arXiv:1701.07875). Samples are measured by the Wasserstein-1 distance of 512 of them to 512 images in the space of
-pixels, found exactly as the cheapest assignment (the paper judges by eye). Prints how what the losses say falls while
+pixels, found exactly as the cheapest assignment (the paper looks at them). Prints how what the losses say falls while
 the distance does, and the correlation over a training, and draws docs/images/loss_and_quality.png.
 """
 

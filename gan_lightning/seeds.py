@@ -5,14 +5,14 @@ import torch
 _MASK = 2**64 - 1
 
 
-def mix(*parts: int) -> int:
+def mix(*integers: int) -> int:
     """A 64-bit seed from integers: neighbouring inputs give unrelated seeds (the finalizer of SplitMix64).
 
     Reference: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", figure 17.
     """
     state = 0
-    for part in parts:
-        state = (state + part + 0x9E3779B97F4A7C15) & _MASK
+    for integer in integers:
+        state = (state + integer + 0x9E3779B97F4A7C15) & _MASK
         state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
         state ^= state >> 31

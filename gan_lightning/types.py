@@ -23,7 +23,7 @@ class Range:
     def __str__(self) -> str:
         low = "" if self.low == float("-inf") else f"{'above' if self.open_low else 'at least'} {self.low:g}"
         high = "" if self.high == float("inf") else f"{'below' if self.open_high else 'at most'} {self.high:g}"
-        return " and ".join(part for part in (low, high) if part)
+        return " and ".join(end for end in (low, high) if end)
 
 
 PositiveInt = Annotated[int, Range(low=1)]
@@ -46,8 +46,8 @@ def check_ranges(instance: Any) -> None:
     """
     for name, hint in _hints(type(instance)).items():  # type: ignore[arg-type]  # classes are hashable
         field = getattr(instance, name, None)
-        for part in (hint, *get_args(hint)):  # of `PositiveInt | None` too
-            for bounds in getattr(part, "__metadata__", ()):
+        for each in (hint, *get_args(hint)):  # of `PositiveInt | None` too
+            for bounds in getattr(each, "__metadata__", ()):
                 for value in field if isinstance(field, list | tuple) else getattr(field, "extremes", (field,)):
                     if isinstance(bounds, Range) and isinstance(value, int | float) and value not in bounds:
                         raise ValueError(f"{name} must be {bounds}, got {value}")

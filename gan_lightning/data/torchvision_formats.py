@@ -82,8 +82,8 @@ class Letters(Format):
         return {"split": "letters", "train": split == "train"}
 
     def files(self, split: SourceSplit) -> Files:
-        parts = ("images-idx3", "labels-idx1")
-        return {Path(self.name, "raw", f"emnist-letters-{split}-{part}-ubyte"): None for part in parts}
+        files = ("images-idx3", "labels-idx1")
+        return {Path(self.name, "raw", f"emnist-letters-{split}-{file}-ubyte"): None for file in files}
 
     def archives(self) -> Files:
         return {Path(self.name, "raw", Path(self.kind.url).name): self.kind.md5}

@@ -82,8 +82,8 @@ class Grid(Mixture):
     @property
     def centres(self) -> Tensor:
         """Mode side * i + j lies in column i (along x) and row j (along y), both counted upwards: (side ** 2, 2)."""
-        steps = (torch.arange(self.side) - (self.side - 1) / 2) * self.spacing
-        return torch.cartesian_prod(steps, steps)
+        places = (torch.arange(self.side) - (self.side - 1) / 2) * self.spacing
+        return torch.cartesian_prod(places, places)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ An objective is a frozen dataclass whose fields are its hyper-parameters. It own
     score(logits)                           -> Tensor    what the paper calls D(x): a probability, the critic's value,
                                                          or an energy
     diagnostics(real_logits, fake_logits)   -> Terms     what else is worth logging
-    boundary()                              -> float     the logit between what is judged real and what fake, or None
+    boundary()                              -> float     the logit between what counts as real and what as fake, or None
                                                          where only differences of logits have a meaning
 
 Logits have shape (N,) or (N, 1) and any real value; with every objective, higher means more real. `Terms` maps a

@@ -39,7 +39,7 @@ class Backbone(nn.Module):
 
     def __init__(self, network: nn.Module, transforms: nn.Module) -> None:
         super().__init__()
-        name, self.head = [(name, part) for name, part in network.named_modules() if isinstance(part, nn.Linear)][-1]
+        name, self.head = [(name, each) for name, each in network.named_modules() if isinstance(each, nn.Linear)][-1]
         network.set_submodule(name, nn.Identity())
         self.network = network
         self.transforms = transforms
@@ -64,7 +64,7 @@ class Torchvision:
         """Raises UserError for samples that are not pictures, an unknown model, and a file that isn't its."""
         require_pictures(training.samples, "torchvision")
         network = build_classifier(self.model)
-        if not any(isinstance(part, nn.Linear) for part in network.modules()):
+        if not any(isinstance(each, nn.Linear) for each in network.modules()):
             raise UserError(f"extractor.model={self.model} has no linear layer whose inputs could be the features.")
         published = models.get_model_weights(self.model).DEFAULT
         file = weights_file(self.weights, published.url)

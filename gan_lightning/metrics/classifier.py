@@ -29,7 +29,7 @@ FEATURES = 64
 BATCH_SIZE = 128
 PASSES = 30  # through the samples, at most
 GRID = 14  # the first convolution's stride brings larger images down to about so many rows
-PART = 4096  # samples hashed at once, since they may be mapped from a file larger than the memory
+CHUNK = 4096  # samples hashed at once, since they may be mapped from a file larger than the memory
 
 
 class ClassifierNetwork(nn.Module):
@@ -185,8 +185,8 @@ class Classifier:
 def _update(digest: "hashlib._Hash", tensor: Tensor) -> None:
     """Adds a tensor's type, shape and values to a hash."""
     digest.update(json.dumps([str(tensor.dtype), list(tensor.shape)]).encode())
-    for part in torch.atleast_1d(tensor).split(PART):
-        digest.update(part.cpu().contiguous().numpy())
+    for chunk in torch.atleast_1d(tensor).split(CHUNK):
+        digest.update(chunk.cpu().contiguous().numpy())
 
 
 def weights_hash(network: nn.Module) -> str:

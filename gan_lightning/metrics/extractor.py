@@ -38,7 +38,7 @@ class FeatureNetwork:
         """
         device = next((p.device for p in self.module.parameters()), torch.device("cpu"))
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            pairs = [self.module(part.to(device)) for part in samples.split(min(batch_size, self.at_once))]
+            pairs = [self.module(chunk.to(device)) for chunk in samples.split(min(batch_size, self.at_once))]
         features, logits = zip(*pairs, strict=True)
         return torch.cat(features).cpu(), None if logits[0] is None else torch.cat(logits).cpu()
 

@@ -24,8 +24,8 @@ def _kernel_sums(one: Tensor, other: Tensor, in_one: Tensor, in_other: Tensor) -
     """The sum of the kernel over all pairs of the subsets of `one` and `other`: (subsets,)."""
     total = torch.zeros(len(in_one), dtype=torch.float64)
     rows = max(1, BLOCK // len(other))
-    for part, chosen in zip(one.split(rows), in_one.split(rows, dim=1), strict=True):
-        kernel = (part @ other.T / other.shape[1] + 1) ** 3
+    for chunk, chosen in zip(one.split(rows), in_one.split(rows, dim=1), strict=True):
+        kernel = (chunk @ other.T / other.shape[1] + 1) ** 3
         total += ((chosen @ kernel) * in_other).sum(1)
     return total
 

@@ -24,10 +24,10 @@ def _blocks(queries: Tensor, references: Tensor, width: int) -> Iterator[tuple[T
     centre = references.mean(0)
     references = references - centre
     of_references = references.square().sum(1)
-    for part in queries.split(max(1, BLOCK // max(len(references), width))):
-        centred = part - centre
+    for chunk in queries.split(max(1, BLOCK // max(len(references), width))):
+        centred = chunk - centre
         norms = centred.square().sum(1, keepdim=True) + of_references
-        yield part, torch.addmm(norms, centred, references.T, alpha=-2), TIE * norms
+        yield chunk, torch.addmm(norms, centred, references.T, alpha=-2), TIE * norms
 
 
 def nearest(queries: Tensor, references: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
@@ -41,10 +41,10 @@ def nearest(queries: Tensor, references: Tensor, k: int = 1) -> tuple[Tensor, Te
     # Results go to their places at once: small tensors that live on between large ones would fragment the memory.
     distances, indices = queries.new_empty(len(queries), k), torch.empty(len(queries), k, dtype=torch.int64)
     first = 0
-    for part, squared, _ in _blocks(queries, references, k * references.shape[1]):
-        rows = slice(first, first := first + len(part))
+    for chunk, squared, _ in _blocks(queries, references, k * references.shape[1]):
+        rows = slice(first, first := first + len(chunk))
         near = squared.topk(k, largest=False).indices
-        exact = torch.linalg.vector_norm(part.unsqueeze(1) - references[near], dim=2)
+        exact = torch.linalg.vector_norm(chunk.unsqueeze(1) - references[near], dim=2)
         distances[rows], order = exact.sort(stable=True)
         indices[rows] = near.gather(1, order)
     return distances, indices
@@ -64,7 +64,7 @@ def balls_around(queries: Tensor, references: Tensor, radii: Tensor, closed: boo
     reach = radii.square()
     counts = torch.empty(len(queries), dtype=torch.int64)
     first = 0
-    for part, squared, tie in _blocks(queries, references, 1):
+    for chunk, squared, tie in _blocks(queries, references, 1):
         inside = squared <= reach + tie if closed else squared < reach - tie
-        counts[first : (first := first + len(part))] = inside.sum(1)
+        counts[first : (first := first + len(chunk))] = inside.sum(1)
     return counts

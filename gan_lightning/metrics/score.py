@@ -13,9 +13,9 @@ from gan_lightning.types import PositiveInt, check_ranges
 
 
 def classifier_scores(logits: Tensor, splits: int = 10, seed: int = 0) -> Tensor:
-    """exp(E KL(p(y|x) || p(y))) of each part of samples with logits (N, K), split at random: (splits,), 1 to K.
+    """exp(E KL(p(y|x) || p(y))) of each split of samples with logits (N, K), drawn at random: (splits,), 1 to K.
 
-    Salimans et al. 2016, arXiv:1606.03498, section 4; parts as in the official code, N / splits samples each. Samples
+    Salimans et al. 2016, arXiv:1606.03498, section 4; splits as in the official code, N / splits samples each. Samples
     are shuffled first, because generated ones may be in the order of their classes, by an own generator: torchmetrics
     shuffles by the global one, so that its number depends on whatever drew before, and its spread is that with
     1 / (splits - 1). In logarithms, so that a class that nothing belongs to adds 0 and not NaN.
@@ -25,9 +25,9 @@ def classifier_scores(logits: Tensor, splits: int = 10, seed: int = 0) -> Tensor
     logits = logits[torch.randperm(count, generator=torch.Generator().manual_seed(seed))].log_softmax(1)
     scores = []
     for i in range(splits):
-        part = logits[i * count // splits : (i + 1) * count // splits]
-        marginal = part.logsumexp(0) - torch.tensor(len(part), dtype=torch.float64).log()
-        scores.append((part.exp() * (part - marginal)).sum(1).mean().exp())
+        split = logits[i * count // splits : (i + 1) * count // splits]
+        marginal = split.logsumexp(0) - torch.tensor(len(split), dtype=torch.float64).log()
+        scores.append((split.exp() * (split - marginal)).sum(1).mean().exp())
     return torch.stack(scores)
 
 

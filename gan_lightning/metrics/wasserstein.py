@@ -16,7 +16,8 @@ from gan_lightning.types import PositiveInt, check_ranges
 def squared_w2_on_lines(one: Tensor, other: Tensor) -> Tensor:
     """The squared Wasserstein-2 distance of each column of points (N, L) and (M, L) on a line: (L,), float64.
 
-    The integral of the squared difference of the two quantile functions, which are steps: exact for any N and M.
+    The integral of the squared difference of the two quantile functions, which are constant between their breaks: exact
+    for any N and M.
     """
     return _squared_w2_of_sorted(*(as_matrix(each, "points").sort(0).values for each in (one, other)))
 
@@ -24,9 +25,9 @@ def squared_w2_on_lines(one: Tensor, other: Tensor) -> Tensor:
 def _squared_w2_of_sorted(one: Tensor, other: Tensor) -> Tensor:
     """The same of sorted columns."""
     n, m = len(one), len(other)
-    steps = torch.cat([torch.arange(n) * m, torch.arange(m) * n]).unique()  # of n * m
-    widths = steps.diff(append=torch.tensor([n * m])).double() / (n * m)
-    gaps = one[steps // m] - other[steps // n]
+    breaks = torch.cat([torch.arange(n) * m, torch.arange(m) * n]).unique()  # of n * m
+    widths = breaks.diff(append=torch.tensor([n * m])).double() / (n * m)
+    gaps = one[breaks // m] - other[breaks // n]
     squared: Tensor = widths @ gaps.square()
     return squared
 
@@ -41,8 +42,8 @@ def random_directions(dimensions: int, count: int, seed: int) -> Tensor:
 
 def _projected(samples: Tensor, onto: Tensor) -> Tensor:
     """Samples on lines (d, L): (N, L), in blocks of samples."""
-    parts = samples.split(max(1, BLOCK // len(onto)))
-    return torch.cat([as_matrix(flattened(part), "samples") @ onto for part in parts])
+    chunks = samples.split(max(1, BLOCK // len(onto)))
+    return torch.cat([as_matrix(flattened(chunk), "samples") @ onto for chunk in chunks])
 
 
 def _sorted_on_lines(samples: Tensor, directions: int, seed: int) -> Tensor:

@@ -14,7 +14,7 @@ class Discriminator(nn.Module):
     """Maps samples, and labels if it is conditional, to logits (N,); with `outputs` above 1 to (N, outputs).
 
     The first column is the logit (or the critic's value); what the others mean is up to the heads of the loss (class
-    logits, code posteriors). `packing` = m makes it judge m samples together (PacGAN, Lin et al. 2018,
+    logits, code posteriors). `packing` = m makes it score m samples together (PacGAN, Lin et al. 2018,
     arXiv:1712.04086): it is given packs (N, m * C, H, W), or (N, m * d), made by `pack`, and labels (N, m).
 
     `label_input`: `concat` appends labels as one-hot planes (or numbers, for vectors) to each sample; `projection` adds

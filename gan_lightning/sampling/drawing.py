@@ -31,10 +31,10 @@ def decode(
     batch_size: int = 256,
 ) -> Tensor:
     """The samples of latents (N, latent_dim), and labels (N,), in batches, on the CPU and in float32."""
-    parts = latents.split(batch_size)
-    told = [None] * len(parts) if labels is None else [part.to(device) for part in labels.split(batch_size)]
+    chunks = latents.split(batch_size)
+    told = [None] * len(chunks) if labels is None else [chunk.to(device) for chunk in labels.split(batch_size)]
     with torch.autocast(torch.device(device).type, enabled=False):
-        made = [generator(part.to(device), label) for part, label in zip(parts, told, strict=True)]
+        made = [generator(chunk.to(device), label) for chunk, label in zip(chunks, told, strict=True)]
     return torch.cat([samples.float().cpu() for samples in made])
 
 

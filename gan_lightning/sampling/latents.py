@@ -119,12 +119,12 @@ class Coded:
                 f"latents of {latent_dim} numbers have no room for codes of {self.width};"
                 " use a larger network.latent_dim"
             )
-        parts = [torch.randn(count, latent_dim - self.width, device=device, generator=generator)]
+        columns = [torch.randn(count, latent_dim - self.width, device=device, generator=generator)]
         for classes in self.categorical:
             drawn = torch.randint(classes, (count,), device=device, generator=generator)
-            parts.append(one_hot(drawn, classes).to(parts[0].dtype))
-        parts.append(torch.rand(count, self.continuous, device=device, generator=generator) * 2 - 1)
-        return torch.cat(parts, dim=1)
+            columns.append(one_hot(drawn, classes).to(columns[0].dtype))
+        columns.append(torch.rand(count, self.continuous, device=device, generator=generator) * 2 - 1)
+        return torch.cat(columns, dim=1)
 
     def path(self, start: Tensor, end: Tensor, count: int) -> Tensor:
         """The noise goes along its arc, continuous codes along a line; the categories stay the first latent's."""

@@ -57,7 +57,7 @@ class HealthCheck(IterationCallback):
 
     @property
     def verdicts(self) -> list[Verdict]:
-        """All that have been said, in their order; those of the earlier parts of a resumed run included."""
+        """All that have been said, in their order; those before a run was stopped and resumed included."""
         return self.watch.verdicts
 
     def state_dict(self) -> dict[str, Any]:

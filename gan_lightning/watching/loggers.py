@@ -39,7 +39,7 @@ class Events(TensorBoardLogger):
 class MetricsTable(Logger):
     """Writes a row an iteration at which something is logged to `path`: the column `iteration`, then one a metric.
 
-    Lightning's own CSVLogger deletes an existing file, so that a resumed run would lose its first part. Rows after
+    Lightning's own CSVLogger deletes an existing file, so that a resumed run would lose its first rows. Rows after
     `resumed_at` are dropped: the resumed run writes them again. A metric that first appears later adds a column.
     """
 

@@ -13,11 +13,19 @@ from gan_lightning.training.gan import GAN
 class Monitor(IterationCallback):
     """Every `trainer.log_every_n_steps` iterations, and at `trainer.max_steps`, logs means since the last log.
 
-    Tags: `loss/NETWORK` and `loss/NETWORK/TERM` (nats, or the critic's units), `discriminator/real` and `/fake` (D(x)
-    of the loss's paper), `regularizer/NAME/...`, `gradient_norm/NETWORK` (of the last update, Euclidean, over all its
-    weights), `learning_rate/NETWORK`, `progress/images_per_second`, `/images_seen` (real images shown to the
-    discriminator), `/epoch` (passes over the data) and `/seconds` (of training, resumed parts included). The step is
-    the iteration.
+    The step of every value is the iteration.
+
+    | tag | what it is |
+    | --- | --- |
+    | `loss/NETWORK`, `loss/NETWORK/TERM` | what a network minimises, in nats or in the critic's units |
+    | `discriminator/real`, `/fake` | D(x), as the loss's paper means it |
+    | `regularizer/NAME/...` | what a regularizer has measured |
+    | `gradient_norm/NETWORK` | Euclidean, over all weights, of the last update |
+    | `learning_rate/NETWORK` | of the last update |
+    | `schedule/...` | the values of what is scheduled |
+    | `progress/images_seen`, `/images_per_second` | real images that the discriminator was shown |
+    | `progress/epoch` | passes over the data |
+    | `progress/seconds` | of training, those before a run was stopped and resumed included |
     """
 
     def __init__(self, minibatches_per_pass: int, batch_size: int) -> None:
@@ -36,7 +44,7 @@ class Monitor(IterationCallback):
 
     @property
     def seconds(self) -> float:
-        """Seconds spent training, those of earlier parts of a resumed run included."""
+        """Seconds spent training, those before it was stopped and resumed included."""
         return self._seconds_before + (0.0 if self._started is None else time.monotonic() - self._started)
 
     def before_training(self, trainer: Trainer, model: GAN) -> None:

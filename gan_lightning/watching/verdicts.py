@@ -138,7 +138,7 @@ def exploding(n: Numbers) -> Finding | None:
 
 
 def discriminator_overfitting(n: Numbers) -> Finding | None:
-    """40 % more of the training samples than of held-out ones are judged to be real; healthy runs: 27 % at most."""
+    """40 % more of the training samples than of held-out ones are taken for real; healthy runs: 27 % at most."""
     if not n["overfitting_gap"] > 0.4:
         return None
     facts = (
@@ -183,8 +183,8 @@ def discriminator_overpowering(n: Numbers) -> Finding | None:
     if not (told > 0.99 and n["saturated"] > 0.5):
         return None
     facts = (
-        f"it judges {told:.1%} of real samples and of fakes rightly, and {n['saturated']:.0%} of its logits saturate"
-        " the sigmoid (expected below 50 %)"
+        f"it classifies {told:.1%} of real samples and of fakes correctly, and {n['saturated']:.0%} of its logits"
+        " saturate the sigmoid (expected below 50 %)"
     )
     remedy = "Slow it down: a lower learning rate, fewer updates (loss.n_critic), r1 or a smaller network."
     return Finding("Discriminator overpowering", facts, remedy)
