@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from gan_lightning import formats
 from gan_lightning.config.compose import Sources, compose, with_paths, without_hydra
 from gan_lightning.config.places import CONF
+from gan_lightning.config.schema import Node
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, RESULTS, find_generator
 from gan_lightning.runs import results
@@ -46,8 +47,8 @@ class Evaluating:
     batch_size: PositiveInt
     device: Literal["cpu", "cuda", "mps"]
     root: str | None
-    extractor: dict[str, Any] | None
-    metric: dict[str, Any]
+    extractor: Node | None
+    metric: dict[str, Node]
 
 
 def main(arguments: list[str]) -> int:

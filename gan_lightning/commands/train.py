@@ -9,7 +9,6 @@ import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +38,9 @@ from gan_lightning.runs.folders import (
     require_writable,
     reserve,
 )
-from gan_lightning.types import PositiveInt, Seed
 
 if TYPE_CHECKING:
-    from gan_lightning.runs.run import Run
+    from gan_lightning.runs.results import Run
 
 STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
@@ -59,36 +57,7 @@ RESUMED_HYDRA = (
 )
 
 
-@dataclass(frozen=True)
-class Experiment:
-    """The keys of conf/train.yaml: a composed config has these and no others."""
-
-    seed: Seed
-    compatibility_warnings: bool
-    resume: str | None
-    threads: PositiveInt | None
-    dataset: dict[str, Any]
-    network: dict[str, Any]
-    conditioning: dict[str, Any]
-    loss: dict[str, Any]
-    regularizer: dict[str, Any]
-    heads: dict[str, Any]
-    latents: dict[str, Any]
-    trainer: dict[str, Any]
-    ema: dict[str, Any]
-    checkpoint: dict[str, Any]
-    samples: dict[str, Any]
-    metric: dict[str, Any]
-    extractor: dict[str, Any]
-    evaluation: dict[str, Any]
-    health: dict[str, Any]
-    dashboard: dict[str, Any]
-    logger: dict[str, Any]
-    model: dict[str, Any]
-    data: dict[str, Any]
-
-
-SCHEMA = f"{__name__}.{Experiment.__name__}"
+SCHEMA = "gan_lightning.config.schema.Training"
 LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 
 

@@ -12,6 +12,7 @@ from gan_lightning.config.signature import UnreadableError, find, last_name
 from gan_lightning.types import Range
 
 ALIASES_OF = "gan_lightning"  # the package whose names for annotations are looked up
+SCHEMAS = "gan_lightning.config.schema"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class Expectation:
     bounds: Range | None = None
     choices: tuple[Any, ...] = ()
     items: "tuple[Alternatives, ...]" = ()  # of a list, in turn; a single one stands for all
+    values: "Alternatives" = ()  # of a mapping
+    schema: str | None = None  # the dataclass that describes a group
 
     def item(self, index: int) -> "Alternatives":
         return self.items[index % len(self.items)]
@@ -46,6 +49,7 @@ MAPPING = Expectation("a mapping", lambda value: isinstance(value, DictConfig))
 INTEGER = Expectation("a whole number", lambda value: type(value) is int)
 NUMBER = Expectation("a number", lambda value: type(value) in (int, float))
 INSTANCE = Expectation("a node with a _target_", is_target)
+GROUP = Expectation("a group of keys", lambda value: isinstance(value, DictConfig) and not is_target(value))
 SCHEDULE = Expectation("a schedule such as ${linear:1e-4,0}", is_schedule)
 NAMED = {
     "int": INTEGER,
@@ -97,15 +101,24 @@ def _alias(node: ast.expr, module: str) -> Alternatives:
         if isinstance(definition.node, ast.expr) and definition.module.partition(".")[0] == ALIASES_OF:
             return _alternatives(definition.node, definition.module)
         if isinstance(definition.node, ast.ClassDef) and definition.module.partition(".")[0] == ALIASES_OF:
-            return (INSTANCE,) if definition.node.name != "Scheduled" else (SCHEDULE,)
+            return (_instance(definition.node, definition.module),)
     return (ANYTHING,)
+
+
+def _instance(node: ast.ClassDef, module: str) -> Expectation:
+    """What a class of this package asks for: a node that builds one, a schedule, or a group that it describes."""
+    if node.name == "Scheduled":
+        return SCHEDULE
+    if module == SCHEMAS and node.decorator_list:
+        return replace(GROUP, schema=f"{module}.{node.name}")
+    return INSTANCE
 
 
 def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:
     if name == "Literal":
         return (_literal(arguments),)
     if NAMED.get(name) is MAPPING:
-        return (MAPPING,)
+        return (replace(MAPPING, values=_alternatives(arguments[1], module) if len(arguments) == 2 else ()),)
     if NAMED.get(name) is LIST:
         return (_list(name, arguments, module),)
     if name == "Annotated":

@@ -12,8 +12,16 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 
-from gan_lightning.config.annotations import Alternatives, Expectation, alternatives_of, either, show
-from gan_lightning.config.signature import static_signature
+from gan_lightning.config.annotations import (
+    SCHEMAS,
+    Alternatives,
+    Expectation,
+    alternatives_of,
+    either,
+    is_target,
+    show,
+)
+from gan_lightning.config.signature import Signature, static_signature
 from gan_lightning.errors import UserError
 from gan_lightning.suggest import did_you_mean
 
@@ -30,30 +38,84 @@ SPECIAL = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")  # Hyd
 MOST_LISTED = 12  # known keys in a message
 
 
+class KeyRefused(UserError):
+    """A mistake at one key."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A resolved value of a node; `origin` is the key it was written at, another one than `key` if interpolated."""
+
+    name: str
+    key: str
+    origin: str
+    value: Any
+
+
 def check(cfg: DictConfig, target: str, key: str = "") -> None:
     """Raises UserError for the first mistake in `cfg`, the arguments of `target`, or in a node with a `_target_` below.
 
     `key` is the dotted key of `cfg` itself. Interpolations are resolved; a mistake is reported at the key they lead to.
     """
     short = target.rpartition(".")[2]
-    try:
-        signature = static_signature(target)
-    except LookupError as error:
-        raise UserError(f"{_join(key, '_target_')} is {target!r}, but {error}") from error
+    signature = _signature(target, key)
     parameters = {parameter.name: parameter for parameter in signature.parameters}
-    for name in map(str, cfg):
-        if name not in parameters and name not in SPECIAL and not signature.accepts_any_keyword:
-            raise _unknown_key(cfg, name, key, short, list(parameters))
+    _check_names(cfg, target, key)
     for entry in _entries(cfg, key):
-        _check_node(entry.value, entry.origin)
         parameter = parameters.get(entry.name)
-        if parameter is not None and parameter.annotation is not None:
-            alternatives = alternatives_of(parameter.annotation, parameter.module)
-            if not _accepted(entry.value, alternatives):
-                _refuse(entry, alternatives, short)
+        annotation = parameter.annotation if parameter is not None else None
+        alternatives = alternatives_of(annotation, parameter.module) if parameter is not None and annotation else ()
+        _check_value(entry, alternatives, short)
     for parameter in signature.parameters[len(cfg.get("_args_") or ()) :]:
         if parameter.required and parameter.name not in cfg and not cfg.get("_partial_"):
             raise UserError(f"{_join(key, parameter.name)} needs a value: {short} can't do without it.")
+
+
+def _signature(target: str, key: str) -> Signature:
+    try:
+        return static_signature(target)
+    except LookupError as error:
+        raise UserError(f"{_join(key, '_target_')} is {target!r}, but {error}") from error
+
+
+def _check_names(cfg: DictConfig, target: str, key: str) -> None:
+    """Raises KeyRefused for a key that there isn't; of a schema's groups too, before anything asks for their values."""
+    signature = _signature(target, key)
+    parameters = {parameter.name: parameter for parameter in signature.parameters}
+    for name in map(str, cfg):
+        parameter = parameters.get(name)
+        if parameter is None:
+            if name not in SPECIAL and not signature.accepts_any_keyword and not _is_read(cfg, name, target, key):
+                raise _unknown_key(cfg, name, key, target.rpartition(".")[2], list(parameters))
+            continue
+        group = cfg._get_node(name)
+        if isinstance(group, DictConfig) and parameter.annotation and not OmegaConf.is_interpolation(cfg, name):
+            for one in alternatives_of(parameter.annotation, parameter.module):
+                if one.schema is not None and one.fits(group):
+                    _check_names(group, one.schema, _join(key, name))
+
+
+def _check_value(entry: Entry, alternatives: Alternatives, short: str) -> None:
+    """Checks a value, and what lies below it, against what an annotation accepts; () is anything."""
+    group = next((one for one in alternatives if one.schema and one.fits(entry.value)), None)
+    if group is not None and group.schema is not None:
+        check(entry.value, group.schema, entry.origin)
+        return
+    _check_node(entry.value, entry.origin)
+    if alternatives and not _accepted(entry.value, alternatives):
+        _refuse(entry, alternatives, short)
+
+
+def _is_read(cfg: DictConfig, name: str, target: str, key: str) -> bool:
+    """Whether a group's key that no schema has is taken from it by an interpolation somewhere, as an option's own."""
+    if not target.startswith(f"{SCHEMAS}."):
+        return False
+    whole = OmegaConf.to_yaml(cfg._get_root())
+    return re.search(rf"\$\{{(oc\.select:)?{re.escape(_join(key, name))}[.,}}]", whole) is not None
 
 
 def _check_node(node: Any, key: str) -> None:
@@ -75,17 +137,7 @@ def _unknown_key(cfg: DictConfig, name: str, key: str, short: str, known: list[s
     listed = f" Known keys: {', '.join(known)}." if 0 < len(known) <= MOST_LISTED else ""
     hint = did_you_mean(_join(key, name), [_join(key, other) for other in known])
     here = _join(key, name)
-    return UserError(f"{here} is not a key of {short} (it is set to {show(raw[name])}).{listed}{hint}")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A resolved value of a node; `origin` is the key it was written at, another one than `key` if interpolated."""
-
-    name: str
-    key: str
-    origin: str
-    value: Any
+    return KeyRefused(here, f"{here} is not a key of {short} (it is set to {show(raw[name])}).{listed}{hint}")
 
 
 def _entries(node: DictConfig | ListConfig, key: str) -> Iterator[Entry]:
@@ -132,22 +184,29 @@ def _accepted(value: Any, alternatives: Alternatives) -> bool:
     return any(
         expected.fits(value)
         and (expected.bounds is None or value in expected.bounds)
-        and (not isinstance(value, ListConfig) or not expected.items or _first_bad_item(value, expected) is None)
+        and _first_bad_entry(value, expected) is None
         for expected in alternatives
     )
 
 
-def _first_bad_item(values: ListConfig, expected: Expectation) -> int | None:
-    return next((i for i, value in enumerate(values) if not _accepted(value, expected.item(i))), None)
+def _first_bad_entry(value: Any, expected: Expectation, key: str = "") -> "tuple[Entry, Alternatives] | None":
+    """The first item of a list, or value of a mapping, that isn't accepted there, and what would be."""
+    is_list = isinstance(value, ListConfig) and bool(expected.items)
+    is_mapping = isinstance(value, DictConfig) and bool(expected.values) and not is_target(value)
+    if not is_list and not is_mapping:
+        return None
+    for index, entry in enumerate(_entries(value, key)):
+        alternatives = expected.values or expected.item(index)
+        if not _accepted(entry.value, alternatives):
+            return entry, alternatives
+    return None
 
 
 def _refuse(entry: Entry, alternatives: Alternatives, short: str) -> NoReturn:
     """Says what is wrong with a value, as closely as an alternative of the right type lets one: its range, an item."""
     near = next((expected for expected in alternatives if expected.fits(entry.value)), None)
-    if near is not None and near.items:
-        bad = _first_bad_item(entry.value, near)
-        assert bad is not None
-        _refuse(list(_entries(entry.value, entry.origin))[bad], near.item(bad), short)
+    if near is not None and (bad := _first_bad_entry(entry.value, near, entry.origin)) is not None:
+        _refuse(*bad, short)
     if near is not None:
         expected, hint = f"it must be {near.bounds}", ""
     else:
@@ -155,4 +214,4 @@ def _refuse(entry: Entry, alternatives: Alternatives, short: str) -> NoReturn:
         choices = [choice for one in alternatives for choice in one.choices if isinstance(choice, str)]
         expected, hint = f"{short} expects {words} there", did_you_mean(str(entry.value), choices)
     taken = "" if entry.origin == entry.key else f" ({entry.key} is taken from it)"
-    raise UserError(f"{entry.origin} is {show(entry.value)}, but {expected}{taken}.{hint}")
+    raise KeyRefused(entry.origin, f"{entry.origin} is {show(entry.value)}, but {expected}{taken}.{hint}")

@@ -16,10 +16,11 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_lightning.config.check import check
+from gan_lightning.config.check import KeyRefused, check
 from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import register_resolvers
 from gan_lightning.errors import UserError
@@ -34,6 +35,10 @@ REFUSED = {
     "trainer.enable_model_summary": "the networks are in config.yaml",
     "trainer.fast_dev_run": "a run that leaves no folder isn't one; use trainer.max_steps=1",
 }
+
+
+# Groups whose names are the user's own; what stands there is checked.
+OPEN = ("loss.weights", "regularizer", "heads", "metric", "logger")
 
 
 @dataclass(frozen=True)
@@ -72,9 +77,45 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
             config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise explain(error, sources, parsed, loader) from error
+        try:
+            check(without_hydra(config), schema)
+            require_weights(config, loader)
+        except KeyRefused as error:
+            raise UserError(f"{error}{standing_in(error.key, sources, parsed, loader)}") from error
     require_labels(config)
-    check(without_hydra(config), schema)
     return config
+
+
+def standing_in(key: str, sources: Sources, overrides: Sequence[Override], loader: ConfigLoader) -> str:
+    """A sentence on the file that a key stands in, with its leading space; nothing for one off the command line."""
+    for override in overrides:
+        given = override.key_or_group
+        is_group = bool(loader.get_group_options(given))
+        if not is_group and (given == key or given.startswith(f"{key}.") or key.startswith(f"{given}.")):
+            return ""
+    found = None
+    lines = [override.input_line or "" for override in overrides]
+    for default in loader.compute_defaults_list(sources.name, lines, RunMode.RUN).defaults:
+        package = "" if default.package in (None, "", "_global_") else f"{default.package}."
+        if default.config_path is None or not key.startswith(package):
+            continue
+        # The last file that has it decides.
+        loaded = loader.repository.load_config(default.config_path)  # type: ignore[attr-defined]  # of Hydra's only one
+        if loaded is not None and key.removeprefix(package) in keys(loaded.config):
+            found = f"{str(loaded.path).removeprefix('file://')}/{default.config_path}.yaml"
+    return f" It stands in {found}." if found else ""
+
+
+def require_weights(config: DictConfig, loader: ConfigLoader) -> None:
+    """Raises KeyRefused for a weight in `loss.weights` of a regularizer that there isn't."""
+    known = [
+        *loader.get_group_options("regularizer", ObjectType.CONFIG),
+        *OmegaConf.select(config, "regularizer", default=()),
+    ]
+    for name in map(str, OmegaConf.select(config, "loss.weights", default=())):
+        if name not in known:
+            here = f"loss.weights.{name}"
+            raise KeyRefused(here, f"{here} weighs no regularizer that there is.{did_you_mean(name, known)}")
 
 
 def require_labels(config: DictConfig) -> None:
@@ -154,7 +195,8 @@ def refuse_unknown_addition(sources: Sources, override: Override, overrides: Seq
     parent = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else config
     known = keys(config)
     is_group = key in GlobalHydra.instance().config_loader().list_groups("")
-    if key not in known and not is_group and not (isinstance(parent, DictConfig) and "_target_" in parent):
+    is_open = key.rpartition(".")[0] in OPEN or (isinstance(parent, DictConfig) and "_target_" in parent)
+    if key not in known and not is_group and not is_open:
         raise UserError(f"{override.input_line}: nothing reads a key {key}.{did_you_mean(key, known)}")
 
 

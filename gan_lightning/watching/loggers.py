@@ -10,13 +10,14 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
 from gan_lightning.errors import UserError
+from gan_lightning.files import replacing
 from gan_lightning.pictures import as_image
 
 
@@ -37,10 +38,11 @@ class Events(TensorBoardLogger):
 
 
 class MetricsTable(Logger):
-    """Writes a row an iteration at which something is logged to `path`: the column `iteration`, then one a metric.
+    """Writes the table `path`: a row an iteration at which something is logged, a column `iteration` and one a metric.
 
-    Lightning's own CSVLogger deletes an existing file, so that a resumed run would lose its first rows. Rows after
-    `resumed_at` are dropped: the resumed run writes them again. A metric that first appears later adds a column.
+    A metric that first appears later adds a column. With `resumed_at`, the table that is there is gone on with: rows
+    after that iteration are dropped, because the resumed run writes them again. (Lightning's CSVLogger deletes an
+    existing file.)
     """
 
     def __init__(self, path: Path, resumed_at: int | None = None) -> None:
@@ -99,12 +101,40 @@ class MetricsTable(Logger):
             csv.DictWriter(file, self.columns).writerow(row)
 
     def _rewrite(self, rows: list[dict[str, Any]]) -> None:
-        temporary = self.path.with_suffix(".tmp")
-        with temporary.open("w", newline="") as file:
+        with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, self.path)
+
+
+class WeightsAndBiases(WandbLogger):
+    """Lightning's logger for Weights & Biases, with the settings of a run by name: its own takes any."""
+
+    def __init__(
+        self,
+        save_dir: str,
+        name: str | None = None,
+        mode: Literal["online", "offline", "disabled"] = "offline",
+        project: str = "gan_lightning",
+        entity: str | None = None,
+        group: str | None = None,
+        job_type: str | None = None,
+        tags: list[str] | None = None,
+        notes: str | None = None,
+        log_model: bool = False,
+    ) -> None:
+        super().__init__(
+            name,
+            save_dir,
+            project=project,
+            log_model=log_model,
+            mode=mode,
+            entity=entity,
+            group=group,
+            job_type=job_type,
+            tags=tags,
+            notes=notes,
+        )
 
 
 class MLflow(MLFlowLogger):

@@ -1,0 +1,185 @@
+"""No key of any configuration goes unread: each key of each file of conf/, misspelt, is refused."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gan_lightning.commands.train import SCHEMA
+from gan_lightning.config.check import check
+from gan_lightning.config.compose import Sources, compose, require_weights, without_hydra
+from gan_lightning.config.places import CONF
+from gan_lightning.errors import UserError
+
+MANY = ("regularizer", "logger", "metric")
+# What a group's file says of itself lies below the group's name, but for those that say @package.
+OPTIONS = [file for file in sorted(CONF.glob("*/*.yaml")) if file.parent.name not in ("hydra", "dataset_loss")]
+PAIRS = sorted((CONF / "dataset_loss").glob("*.yaml"))
+
+
+def paths(content: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """All keys of a file, as paths from its top."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield (*path, str(name))
+            yield from paths(value, (*path, str(name)))
+
+
+def package(file: Path) -> tuple[str, ...]:
+    """Where in a configuration a file's keys lie."""
+    first = file.read_text().partition("\n")[0]
+    if "@package" in first:
+        named = first.rpartition("@package ")[2].strip()
+        return () if named == "_global_" else tuple(named.split("."))
+    return {"hardware": ("trainer",)}.get(file.parent.name, () if file.parent == CONF else (file.parent.name,))
+
+
+def choice(file: Path) -> list[str]:
+    """The overrides that choose it, with something for each value that it leaves to the user."""
+    group, name = file.parent.name, file.stem
+    if file.parent == CONF:
+        return []
+    if group == "dataset_loss":
+        dataset, _, loss = name.partition("_")
+        return [f"dataset={dataset}", f"loss={loss}"]
+    content = OmegaConf.to_container(OmegaConf.load(file))
+    missing = [f"{group}.{key}=somewhere" for key, value in content.items() if value == "???"]
+    return [f"{group}=[{name}]" if group in MANY else f"{group}={name}", *missing]
+
+
+def misspelt(config: DictConfig, path: tuple[str, ...]) -> DictConfig:
+    """A copy in which the key at a path has its last letter twice."""
+    changed = config.copy()
+    parent = changed
+    for name in path[:-1]:
+        parent = parent._get_node(name)
+    with open_dict(parent):
+        node = parent._get_node(path[-1])
+        parent.pop(path[-1])
+        parent[path[-1] + path[-1][-1]] = node
+    return changed
+
+
+def keys_of(file: Path, config: DictConfig) -> list[tuple[str, ...]]:
+    """The keys of a file by which it reaches the configuration; names of the user's own aside."""
+    content = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
+    content.pop("defaults", None)
+    content.pop("hydra", None)
+    found = [(*package(file), *path) for path in paths(content)]
+    return [path for path in found if not is_own_name(path) and is_there(config, path)]
+
+
+def is_own_name(path: tuple[str, ...]) -> bool:
+    """Names of parts are the user's to choose."""
+    return len(path) == 2 and path[0] in ("regularizer", "metric", "logger", "heads")
+
+
+def is_there(config: DictConfig, path: tuple[str, ...]) -> bool:
+    node: Any = config
+    for name in path:
+        if not isinstance(node, DictConfig) or name not in node._content:
+            return False
+        node = node._get_node(name)
+    return True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "file", [CONF / "train.yaml", *OPTIONS, *PAIRS], ids=lambda file: f"{file.parent.name}/{file.stem}"
+)
+def test_each_misspelt_key_is_refused(file: Path) -> None:
+    config = without_hydra(compose(Sources("train"), choice(file), SCHEMA))
+    keys = keys_of(file, config)
+    assert keys or file.stem == "none"
+    with Sources("train").open() as loader:
+        assert [".".join(path) for path in keys if is_accepted(misspelt(config, path), loader)] == []
+
+
+def is_accepted(config: DictConfig, loader: Any) -> bool:
+    try:
+        check(config, SCHEMA)
+        require_weights(config, loader)
+    except UserError:
+        return False
+    return True
+
+
+GOOD = (CONF / "loss" / "wgan_gp.yaml").read_text()
+DIGITS = (CONF / "dataset" / "digits.yaml").read_text()
+GLOBAL = "# @package _global_\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "told"),
+    [
+        (
+            "loss/mine",
+            GOOD.replace("n_critic: 5", "n_criticc: 5"),
+            ["loss.n_criticc", "5", "Did you mean loss.n_critic?"],
+        ),
+        (
+            "loss/mine",
+            GOOD.replace("discriminator_norm", "discriminator_nrom"),
+            ["Did you mean loss.discriminator_norm?"],
+        ),
+        ("dataset/mine", DIGITS.replace("held_out", "held_outt"), ["Did you mean dataset.held_out?"]),
+        ("dataset/mine", DIGITS.replace("batch_size: 64", "batch_size: many"), ["dataset.batch_size is 'many'"]),
+        ("experiment/mine", f"{GLOBAL}dataset: {{bacth_size: 3}}", ["Did you mean dataset.batch_size?"]),
+        ("experiment/mine", f"{GLOBAL}loss: {{n_critics: 3}}", ["Did you mean loss.n_critic?"]),
+        (
+            "experiment/mine",
+            f"{GLOBAL}loss: {{weights: {{gradient_penalti: 3}}}}",
+            ["loss.weights.gradient_penalti weighs no regularizer", "Did you mean gradient_penalty?"],
+        ),
+        ("experiment/mine", f"{GLOBAL}network: {{latent_dimm: 3}}", ["Did you mean network.latent_dim?"]),
+        ("experiment/mine", f"{GLOBAL}sed: 3", ["sed is not a key", "Did you mean seed?"]),
+        ("experiment/mine", f"{GLOBAL}loss: {{optimizer: 3}}", ["loss.optimizer is 3", "a group of keys"]),
+    ],
+)
+def test_a_mistake_in_a_file_is_told_with_the_file(tmp_path: Path, place: str, content: str, told: list[str]) -> None:
+    file = tmp_path / f"{place}.yaml"
+    file.parent.mkdir()
+    file.write_text(content)
+    group, _, name = place.partition("/")
+    with pytest.raises(UserError) as caught:
+        compose(Sources("train", extra=(tmp_path,)), [f"{group}={name}"], SCHEMA)
+    assert [words for words in told if words not in str(caught.value)] == []
+    assert str(caught.value).endswith(f"It stands in {file}.")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_on_the_command_line_names_no_file() -> None:
+    for override in ("+dataset.held_outt=3", "loss.n_critic=0", "++loss.weights.r11=3"):
+        with pytest.raises(UserError) as caught:
+            compose(Sources("train"), [override], SCHEMA)
+        assert "stands in" not in str(caught.value)
+
+
+def test_a_key_of_ones_own_is_known_where_something_reads_it(tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    ring = (CONF / "dataset" / "ring.yaml").read_text()
+    assert "std: " in ring
+    mine = ring.replace("radius: 1.0", "radius: ${dataset.wide}") + "\nwide: 2.0\n"
+    (tmp_path / "dataset" / "mine.yaml").write_text(mine)
+    config = compose(Sources("train", extra=(tmp_path,)), ["dataset=mine", "dataset.wide=3"], SCHEMA)
+    assert config.dataset.source.radius == 3
+    (tmp_path / "dataset" / "mine.yaml").write_text(ring + "\nwide: 2.0\n")
+    with pytest.raises(UserError, match=r"dataset\.wide is not a key of Dataset"):
+        compose(Sources("train", extra=(tmp_path,)), ["dataset=mine"], SCHEMA)
+
+
+def test_weights_of_regularizers_may_be_added() -> None:
+    config = compose(Sources("train"), ["regularizer=[r1]", "+loss.weights.r1=3"], SCHEMA)
+    assert config.regularizer.r1.weight == 3
+
+
+def test_each_misspelt_key_of_evaluate_is_refused() -> None:
+    schema = "gan_lightning.commands.evaluate.Evaluating"
+    config = without_hydra(compose(Sources("evaluate"), ["run=x"], schema))
+    keys = [path for path in keys_of(CONF / "evaluate.yaml", config) if path != ("metric",)]
+    assert len(keys) > 10
+    for path in keys:
+        with pytest.raises(UserError, match=f"{path[-1]}{path[-1][-1]} is not a key of Evaluating"):
+            check(misspelt(config, path), schema)
