@@ -12,8 +12,9 @@ healthy run has none. The thresholds in gan_lightning.watching.verdicts keep the
 
 import argparse
 import csv
-import json
 from pathlib import Path
+
+from gan_lightning.runs import results
 
 # The numbers, and whether a low or a high value leads to a verdict.
 NUMBERS = {
@@ -47,8 +48,8 @@ def main() -> None:
     print("| run |", " | ".join(f"{extreme.__name__} {name}" for name, extreme in NUMBERS.items()), "| verdicts |")
     print("|---" * (len(NUMBERS) + 2) + "|")
     for file in sorted(sweep.glob("**/results.json")):
-        results = json.loads(file.read_text())
-        kinds = ", ".join(verdict["kind"] for verdict in results["health"]["verdicts"]) or "none"
+        found = results.read(file.parent)
+        kinds = ", ".join(verdict["kind"] for verdict in found.health.verdicts) or "none"
         print("|", file.parent.relative_to(sweep), "|", " | ".join(extremes(file.parent)), "|", kinds, "|")
 
 

@@ -17,13 +17,13 @@ __all__ = ["Run", "Sampler", "UserError", "load_generator", "train"]
 if TYPE_CHECKING:
     from gan_lightning.commands.train import train
     from gan_lightning.errors import UserError
-    from gan_lightning.runs.run import Run
+    from gan_lightning.runs.results import Run
     from gan_lightning.sampling.sampler import Sampler, load_generator
 
 # Imported when they are asked for: torch takes seconds, Lightning and Hydra more, and neither a config mistake on the
 # command line nor a generator has a use for all of them.
 PLACES = {
-    "Run": "gan_lightning.runs.run",
+    "Run": "gan_lightning.runs.results",
     "Sampler": "gan_lightning.sampling.sampler",
     "UserError": "gan_lightning.errors",
     "load_generator": "gan_lightning.sampling.sampler",

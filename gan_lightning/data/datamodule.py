@@ -22,16 +22,22 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
 
 
 class GANDataModule(LightningDataModule):
-    """Serves rounds of real samples of shape `sample_shape`: images (C, H, W) in [-1, 1], or vectors (d,) as they are.
+    """Serves real samples: images (C, H, W) in [-1, 1], or vectors (d,) in their own units.
 
-    Images are brought into that shape; vectors must have it. `batch_size` counts the samples of one minibatch over all
-    devices together: more hardware makes no larger batches (though batch normalisation sees those of its own device).
-    `classes` is the number of classes the networks are conditioned on, 0 for none; `packing` the number of samples the
-    discriminator sees together. `held_out` is what is not trained on, to measure by: a source of its own, such as a
-    set's test split, or so many of the source's samples (a share of them if below 1), the same ones whatever the seed.
-    Samples of up to `memory_gib` GiB in all (images as uint8, vectors as float32) are
-    kept on the training device; more stay where the source has them (in host memory or in a memory-mapped file) and
-    travel round by round.
+    Arguments:
+        source: where the samples come from.
+        sample_shape: the shape that the networks are built for. Images are converted to it (colour to grey or back,
+            resized); vectors must have it.
+        batch_size: samples of one minibatch, over all devices together. More devices make no larger minibatches, but
+            batch normalisation sees the samples of its own device alone.
+        critic_updates: how many minibatches each iteration draws.
+        seed: decides the order of the samples.
+        memory_gib: data of up to this size (images as uint8, vectors as float32) are kept on the training device.
+            Larger ones stay in host memory or in a memory-mapped file and are fetched round by round.
+        classes: the number of classes that the networks are conditioned on; 0 for none.
+        packing: the number of samples that the discriminator sees together.
+        held_out: what is not trained on. Either a source of its own, such as a test split; or how many samples of
+            `source` to set aside, a share of them if below 1. They are the same ones for every seed.
     """
 
     def __init__(

@@ -1,4 +1,7 @@
-"""results.json: what became of a run. One typed record, one writer, one reader; imports no torch."""
+"""What became of a run: for the caller, and in results.json, which has one typed record, one writer and one reader.
+
+Imports no torch.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,6 +14,7 @@ from gan_lightning import formats
 from gan_lightning.errors import UserError
 from gan_lightning.files import replacing
 from gan_lightning.run_folder import RESULTS
+from gan_lightning.watching.verdicts import Verdict
 
 Numbers = Mapping[str, float | None]
 Record = dict[str, Any]  # of an evaluation: watching/evaluator.py
@@ -47,6 +51,21 @@ class Results:
     device: str = ""
     devices: int = 1
     format: str = formats.RESULTS
+
+
+@dataclass(frozen=True)
+class Run:
+    """What became of a run. `status` is finished, SIGINT, SIGTERM, alarm or no_progress; `metrics` are the last ones.
+
+    `verdicts` are those of the health check, in their order.
+    """
+
+    folder: Path
+    status: str
+    iteration: int
+    seconds: float
+    metrics: dict[str, float]
+    verdicts: tuple[Verdict, ...] = ()
 
 
 def write(folder: Path, results: Results) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ from gan_lightning.runs import results
 from gan_lightning.runs.hardware import build_trainer, check_hardware, silence, spare_cuda_lookups
 from gan_lightning.runs.parts import RunParts, build_parts, iterations, mention_moved_end, require_parts
 from gan_lightning.runs.provenance import hyperparameters, provenance
-from gan_lightning.runs.results import Health, Results, finite
+from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.summary import LOSSES, summarise
 from gan_lightning.sampling.files import read_checkpoint
 from gan_lightning.training.interrupt import Interrupt
@@ -30,7 +30,6 @@ from gan_lightning.watching.loggers import Events, MetricsTable, close, open_tra
 from gan_lightning.watching.monitor import Monitor
 from gan_lightning.watching.progress import IterationBar
 from gan_lightning.watching.samples import POINTS
-from gan_lightning.watching.verdicts import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -40,21 +39,6 @@ PROTOCOL = (
     "Losses, discriminator outputs and regularizers are means over the iterations since the previous log point,"
     " averaged over ranks; gradient norms are of the last update. Evaluations have protocols of their own."
 )
-
-
-@dataclass(frozen=True)
-class Run:
-    """What became of a run. `status` is finished, SIGINT, SIGTERM, alarm or no_progress; `metrics` are the last ones.
-
-    `verdicts` are those of the health check, in their order.
-    """
-
-    folder: Path
-    status: str
-    iteration: int
-    seconds: float
-    metrics: dict[str, float]
-    verdicts: tuple[Verdict, ...] = ()
 
 
 class Watchers(NamedTuple):

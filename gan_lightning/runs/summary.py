@@ -3,15 +3,12 @@
 import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from gan_lightning.config.compose import override_value
 from gan_lightning.run_folder import SAMPLES
-
-if TYPE_CHECKING:
-    from gan_lightning.runs.run import Run
+from gan_lightning.runs.results import Run
 
 ENDS = {
     "finished": "Finished",
@@ -22,7 +19,7 @@ ENDS = {
 LOSSES = ("loss/discriminator", "loss/generator")
 
 
-def summarise(run: "Run") -> None:
+def summarise(run: Run) -> None:
     """Prints how the run ended, what it has left, and how to go on."""
     alarms = [f"{verdict.kind[0].lower()}{verdict.kind[1:]}" for verdict in run.verdicts]
     ends = ENDS | ({"alarm": f"Stopped by a health alarm: {alarms[-1]}"} if alarms else {})

@@ -17,16 +17,20 @@ Network = TypeVar("Network", bound=nn.Module)
 
 @dataclass(frozen=True)
 class EMA:
-    """average <- d * average + (1 - d) * network after each iteration, with d = min(decay, (1 + t) / (10 + t)).
+    """An exponential moving average of the generator: average <- d * average + (1 - d) * network, after each iteration.
 
-    t counts updates from 0, so that early averages follow the network instead of its initial weights (the ramp is that
-    of TensorFlow's ExponentialMovingAverage). `decay=0` makes the average equal to the network. With `half_life`, in
-    images of the generator's minibatches, d = 0.5 ** (batch_size / half_life) instead, without a ramp, so that the
-    average does not depend on the batch size (Karras et al. 2018; a schedule from 0, as R3GAN's, is a ramp).
+    There are two ways to choose d:
 
-    Floating-point buffers (the running statistics of batch normalisation) are averaged the same way: the average is
-    evaluated with statistics that belong to its weights. Integer buffers are copied, and so are spectral
-    normalisation's singular vectors, whose average would have no unit length.
+    - `decay`: d = min(decay, (1 + t) / (10 + t)), where t counts updates from 0. Early averages follow the network
+      instead of its initial weights (the ramp of TensorFlow's ExponentialMovingAverage). With `decay=0` the average
+      equals the network.
+    - `half_life`, in images of the generator's minibatches, which replaces `decay`: d = 0.5 ** (batch_size /
+      half_life), without a ramp. The average then does not depend on the batch size (Karras et al. 2018). A schedule
+      that starts at 0 is a ramp, as R3GAN's.
+
+    Buffers: the running statistics of batch normalisation are averaged like weights, so that the average is evaluated
+    with statistics of its own. Integer buffers are copied. So are spectral normalisation's singular vectors, because an
+    average of unit vectors is no unit vector.
     """
 
     decay: Fraction | Scheduled = 0.999

@@ -102,7 +102,10 @@ class GAN(LightningModule):
     @property
     def has_trainer(self) -> bool:
         """Whether Lightning runs this module; a plain script may take its steps too."""
-        return self._trainer is not None
+        try:
+            return self.trainer is not None
+        except RuntimeError:  # which says that there is none
+            return False
 
     # What Lightning calls.
 

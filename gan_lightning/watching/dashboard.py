@@ -56,13 +56,18 @@ DASHBOARD = 0xDA  # keeps its latents apart from every other use of the seed
 
 
 class Dashboard(IterationCallback):
-    """Shows the networks' inner side every `every` iterations, as long as that `is_shown`, and at the end; None: never.
+    """Shows what goes on inside the networks, every `every` iterations and at the end; None: never.
 
-    TensorBoard gets a layout of charts (CHARTS), histograms `weights/NETWORK/LAYER` of the matrices and kernels and
-    `health/critic gradient norms` (see `gradient_norms`), and at the end, in its projector, `features` of real and
-    generated samples, or their pixels without any. For images, every logger gets `samples/interpolation`, a row a path
-    between two fixed latents, and `samples/neighbours`, each generated image before the training images that are
-    nearest to it in pixels: once from each power of two times `every` to the next, and at the end.
+    | where | what | when |
+    | --- | --- | --- |
+    | Custom Scalars | charts of scalars that belong together (CHARTS) | from the start |
+    | `weights/NETWORK/LAYER` | histograms of matrices and kernels | as samples are (see `is_shown`) |
+    | `health/critic gradient norms` | histogram of `gradient_norms` | as samples are |
+    | `samples/interpolation` | a row a path between two fixed latents | once a doubling of `every`, and at the end |
+    | `samples/neighbours` | generated images, each before its nearest training images, by pixels | as interpolation |
+    | projector | `features` of real and generated samples; their pixels without any | at the end |
+
+    TensorBoard gets all of it; other loggers get the pictures, which are drawn of images alone.
     """
 
     def __init__(

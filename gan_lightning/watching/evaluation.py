@@ -26,16 +26,20 @@ SEED = 0  # every run, whatever its own seed, is measured by samples of the same
 
 
 class Evaluation(IterationCallback):
-    """Every `every` iterations (None: never) and at `trainer.max_steps`, measures `samples` of the average generator.
+    """Measures the average generator while it trains, every `every` iterations and at `trainer.max_steps`.
 
-    Logs each number as `evaluation/NAME` and, once, the protocol as TensorBoard text; `records` are the last and the
-    best, for results.json. The best is by `best`, a name among the numbers (None: the first of which it is known
-    whether higher is better); checkpoints/best.ckpt is its (see RunCheckpoint). With `patience`, training stops after
-    so many evaluations in a row without a better one.
+    Each number is logged as `evaluation/NAME`, and the protocol once, as TensorBoard text. `records` has the last and
+    the best record, for results.json; checkpoints/best.ckpt is that of the best (see RunCheckpoint).
 
-    A run that is resumed with another protocol forgets the best of before, with which it can't be compared.
+    Arguments:
+        every: in iterations; None: never.
+        samples, reference, split: as in Evaluator.
+        best: the number that decides which record is the best; None: the first for which higher or lower is better.
+        patience: training stops after so many evaluations in a row without a better one; None: never.
 
-    Raises ValueError if `best` is no such name, and UserError where the extractor can't be had.
+    If a run is resumed with another protocol, the best record of before is forgotten, since the two can't be compared.
+
+    Raises ValueError if `best` is not one of the numbers, and UserError where the extractor can't be had.
     """
 
     def __init__(

@@ -31,13 +31,18 @@ Record = dict[str, Any]
 
 
 class Evaluator:
-    """Compares generated samples with the real ones of a data set, by features of one extractor.
+    """Compares generated samples with the real ones of a data set, on the features of one extractor.
 
-    `split` names the real samples: those trained on, or those held out; `reference` limits their number. Generated
-    images are rounded to 8 bits first, as they would be in files and as real ones are. Labels of generated samples
-    follow the distribution of the real ones. With `repeats`, each number gets a 95 % interval of the noise of drawing
-    `samples` of them (gan_lightning.metrics.statistics). The same seed gives the same numbers; the batch size and the
-    number of processes that share the work change them by no more than rounding.
+    Arguments:
+        split: the real samples to compare with: those trained on, or those held out.
+        reference: the most real samples to use; None for all.
+        samples: how many samples to generate. Their labels follow the distribution of the real ones. Images are rounded
+            to 8 bits first, as they would be in files and as real ones are.
+        seed: decides latents, labels and subsets. The same seed gives the same numbers; the batch size and the number
+            of processes that share the work change them by rounding alone.
+        repeats: random halves that each number's 95 % interval is estimated from (metrics/statistics.py); 0 for none.
+
+    Raises UserError if nothing is held out where held-out samples are asked for, or if the extractor can't be had.
     """
 
     def __init__(

@@ -21,12 +21,11 @@ FIXED_LATENTS = 0x5A  # keeps the grids' latents apart from every other use of t
 
 
 class SampleGrids(IterationCallback):
-    """Draws the average generator's samples of the same `count` latents every `every` iterations and at both ends.
+    """Draws the average generator's samples of the same `count` latents, every `every` iterations and at both ends.
 
-    Writes samples/NNNNNNNN.png, named by iteration, and gives the loggers those of them that are `is_shown` as
-    `samples/generator`; `samples/real` shows as many real images once. A conditional generator's grid has a row a
-    class, with the same latents in each. Points of a line or a plane are drawn over the critic's values there, together
-    with the real ones.
+    Each picture is written to samples/NNNNNNNN.png, named by the iteration. Loggers get those that `is_shown` picks, as
+    `samples/generator`, and once as many real images, as `samples/real`. A conditional generator's grid has a row a
+    class, with the same latents in each row. Points are drawn with the real ones, over the critic's values there.
     """
 
     def __init__(

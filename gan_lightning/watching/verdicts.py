@@ -1,6 +1,6 @@
 """Rules that read a training's health off its numbers: numbers in, sentences out.
 
-The numbers are those of gan_lightning.watching.health.measure; a rule whose numbers are absent does not apply. Each
+The numbers are those of watching/measurements.py; a rule whose numbers are absent does not apply. Each
 threshold stands beside the extremes that healthy trainings showed, those of benchmarks/health_check.py.
 """
 
@@ -37,9 +37,9 @@ class Verdict:
 class Watch:
     """Turns measurements into verdicts.
 
-    Of several conditions that hold, only the first in RULES counts: a cause silences its symptoms. It is said once it
-    has been the first in PATIENCE consecutive measurements, those up to iteration WARM_UP apart, and again only if it
-    did not hold in between. What diverges is said at once.
+    Rules stand in an order, causes before their symptoms: of several that apply, the first alone counts. It becomes a
+    verdict when it has been the first in PATIENCE measurements in a row; those up to iteration WARM_UP don't count. It
+    is said again only if it did not apply in between. Divergence is said at once.
     """
 
     def __init__(self) -> None:
