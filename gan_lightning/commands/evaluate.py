@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning import formats
+from gan_lightning.config.check import check
 from gan_lightning.config.compose import Sources, compose, with_paths, without_hydra
 from gan_lightning.config.places import CONF
-from gan_lightning.config.schema import Node
+from gan_lightning.config.schema import EVALUATED, Builds, Node
+from gan_lightning.config.trust import read_data
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, RESULTS, find_generator
 from gan_lightning.runs import results
@@ -47,8 +48,8 @@ class Evaluating:
     batch_size: PositiveInt
     device: Literal["cpu", "cuda", "mps"]
     root: str | None
-    extractor: Node | None
-    metric: dict[str, Node]
+    extractor: Annotated[Node, Builds("gan_lightning.metrics.Extractor")] | None
+    metric: dict[str, Annotated[Node, Builds("gan_lightning.metrics.Metric")]]
 
 
 def main(arguments: list[str]) -> int:
@@ -99,12 +100,13 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
     from gan_lightning.sampling.sampler import load_generator
     from gan_lightning.watching.evaluator import differences
 
+    parts = [parts_of(config, run) for run in runs]
     for run in runs:
         load_generator(run, config.weights, config.device)  # raises before anything is measured
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         opened: dict[str, Evaluator] = {}
-        evaluators = [evaluator_of(config, run, opened, progress) for run in runs]
+        evaluators = [evaluator_of(config, each, opened, progress) for each in parts]
         if found := differences([evaluator.fixed for evaluator in evaluators]):
             told = "; ".join(
                 f"{name} is {' or '.join(map(str, dict.fromkeys(map(str, values))))}" for name, values in found.items()
@@ -126,31 +128,43 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
     return records
 
 
-def evaluator_of(config: DictConfig, run: Path, opened: "dict[str, Evaluator]", progress: Any) -> "Evaluator":
-    """The evaluator of a run's data set; runs of one data set share it."""
-    from gan_lightning.config.build import build_all
-    from gan_lightning.watching.evaluator import Evaluator
-
-    saved = OmegaConf.create(formats.upgrade(OmegaConf.to_container(OmegaConf.load(run / CONFIG))))
-    nodes = [saved.data.source, saved.data.get("held_out")]
-    rooted = [node for node in nodes if isinstance(node, DictConfig) and "root" in node]
+def parts_of(config: DictConfig, run: Path) -> DictConfig:
+    """What a run is to be evaluated by: its data, the extractor and the metrics. Raises UserError for what can't be."""
+    saved = OmegaConf.create(read_data(run / CONFIG))
+    name = OmegaConf.select(saved, "dataset.name")
+    rooted = with_root(saved)
     if config.root is not None and not rooted:
-        raise UserError(f"root is {config.root}, but the data set of {run}, {saved.dataset.name}, has no folder.")
+        raise UserError(f"root is {config.root}, but the data set of {run}, {name}, has no folder.")
     for node in rooted if config.root is not None else []:
         node.root = config.root
     extractor = config.extractor if config.extractor is not None else saved.get("extractor")
     if extractor is None:
         raise UserError(f"{run} was trained without evaluations; name an extractor, such as extractor=classifier.")
-    together = OmegaConf.create({"data": saved.data, "extractor": extractor, "metric": config.metric})
-    key = json.dumps([OmegaConf.to_container(together[name]) for name in ("data", "extractor")])
+    parts = OmegaConf.create({"data": saved.get("data"), "extractor": extractor, "metric": config.metric})
+    check(parts, EVALUATED)
+    return parts
+
+
+def with_root(saved: DictConfig) -> list[DictConfig]:
+    """The sources of a run's data that lie in a folder."""
+    nodes = [OmegaConf.select(saved, key) for key in ("data.source", "data.held_out")]
+    return [node for node in nodes if isinstance(node, DictConfig) and "root" in node]
+
+
+def evaluator_of(config: DictConfig, parts: DictConfig, opened: "dict[str, Evaluator]", progress: Any) -> "Evaluator":
+    """The evaluator of a run's data set; runs of one data set share it."""
+    from gan_lightning.config.build import build_all
+    from gan_lightning.watching.evaluator import Evaluator
+
+    key = json.dumps([OmegaConf.to_container(parts[name]) for name in ("data", "extractor")])
     if key not in opened:
-        task = progress.add_task(f"real samples of {saved.dataset.name}", total=None)
+        task = progress.add_task("real samples", total=None)
         try:
-            parts = build_all(together, ("data", "extractor", "metric"))
+            built = build_all(parts, ("data", "extractor", "metric"))
             opened[key] = Evaluator(
-                parts["data"],
-                parts["extractor"],
-                parts["metric"],
+                built["data"],
+                built["extractor"],
+                built["metric"],
                 config.samples,
                 config.reference,
                 config.split,
@@ -160,7 +174,7 @@ def evaluator_of(config: DictConfig, run: Path, opened: "dict[str, Evaluator]", 
                 config.device,
             )
         except UserError as error:
-            moved = " If the data set has moved, root=DIR says where it is." if rooted else ""
+            moved = " If the data set has moved, root=DIR says where it is." if with_root(parts) else ""
             raise UserError(f"{str(error).rstrip('.')}.{moved}") from error
         progress.remove_task(task)
     return opened[key]

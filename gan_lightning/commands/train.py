@@ -26,6 +26,7 @@ from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.config.check import ALLOWED, check
 from gan_lightning.config.compose import Sources, compose, keys, override_value, parse, without_hydra
 from gan_lightning.config.places import CONF
+from gan_lightning.config.schema import TRAINING
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import SAVED
 from gan_lightning.runs.folders import (
@@ -57,7 +58,7 @@ RESUMED_HYDRA = (
 )
 
 
-SCHEMA = "gan_lightning.config.schema.Training"
+SCHEMA = TRAINING
 LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 
 

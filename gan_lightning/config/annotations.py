@@ -26,6 +26,7 @@ class Expectation:
     items: "tuple[Alternatives, ...]" = ()  # of a list, in turn; a single one stands for all
     values: "Alternatives" = ()  # of a mapping
     schema: str | None = None  # the dataclass that describes a group
+    kind: str | None = None  # the dotted path of what a node is to build
 
     def item(self, index: int) -> "Alternatives":
         return self.items[index % len(self.items)]
@@ -49,6 +50,9 @@ MAPPING = Expectation("a mapping", lambda value: isinstance(value, DictConfig))
 INTEGER = Expectation("a whole number", lambda value: type(value) is int)
 NUMBER = Expectation("a number", lambda value: type(value) in (int, float))
 INSTANCE = Expectation("a node with a _target_", is_target)
+FACTORY = Expectation(
+    "a node with a _target_ and _partial_: true", lambda value: is_target(value) and bool(value.get("_partial_"))
+)
 GROUP = Expectation("a group of keys", lambda value: isinstance(value, DictConfig) and not is_target(value))
 SCHEDULE = Expectation("a schedule such as ${linear:1e-4,0}", is_schedule)
 NAMED = {
@@ -111,7 +115,7 @@ def _instance(node: ast.ClassDef, module: str) -> Expectation:
         return SCHEDULE
     if module == SCHEMAS and node.decorator_list:
         return replace(GROUP, schema=f"{module}.{node.name}")
-    return INSTANCE
+    return INSTANCE if module == SCHEMAS else replace(INSTANCE, kind=f"{module}.{node.name}")
 
 
 def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:
@@ -121,8 +125,13 @@ def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:
         return (replace(MAPPING, values=_alternatives(arguments[1], module) if len(arguments) == 2 else ()),)
     if NAMED.get(name) is LIST:
         return (_list(name, arguments, module),)
+    if name == "Callable" and module.partition(".")[0] == ALIASES_OF and len(arguments) == 2:
+        return (_factory(arguments[1], module),)
     if name == "Annotated":
         calls = [argument for argument in arguments if isinstance(argument, ast.Call)]
+        for call in calls:
+            if last_name(call.func) == "Builds":
+                return (replace(INSTANCE, kind=str(ast.literal_eval(call.args[0]))),)
         bounds = next((_range(call) for call in calls if last_name(call.func) == "Range"), None)
         plain = _alternatives(arguments[0], module)
         return tuple(replace(inner, bounds=bounds) if inner in (INTEGER, NUMBER) else inner for inner in plain)
@@ -130,6 +139,17 @@ def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:
         either = tuple(inner for argument in arguments for inner in _alternatives(argument, module))
         return (*either, NOTHING) if name == "Optional" else either
     return (ANYTHING,)
+
+
+def _factory(returned: ast.expr, module: str) -> Expectation:
+    """A callable that gives instances of a class is a node of that kind, with `_partial_`."""
+    try:
+        definition = find(f"{module}.{ast.unparse(returned)}")
+    except (LookupError, UnreadableError):
+        return ANYTHING
+    if not isinstance(definition.node, ast.ClassDef):
+        return ANYTHING
+    return replace(FACTORY, kind=f"{definition.module}.{definition.node.name}")
 
 
 def _literal(arguments: list[ast.expr]) -> Expectation:

@@ -21,6 +21,7 @@ from gan_lightning.config.annotations import (
     is_target,
     show,
 )
+from gan_lightning.config.kinds import objection, require_class
 from gan_lightning.config.signature import Signature, static_signature
 from gan_lightning.errors import UserError
 from gan_lightning.suggest import did_you_mean
@@ -34,6 +35,16 @@ ALLOWED = (
     "torchmetrics.*",
     "pytorch_lightning.*",
 )
+# What comes from there may read, write, download or train: it stands only where a place asks for its kind.
+ASKED_FOR = (
+    "gan_lightning.",
+    "pytorch_lightning.",
+    "torchvision.datasets.",
+    "torchvision.io.",
+    "torchvision.models.",
+)
+SCHEDULES = "gan_lightning.schedules."
+OWNERS = tuple(pattern.removesuffix("*") for pattern in ALLOWED)
 SPECIAL = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")  # Hydra's own keys, no arguments
 MOST_LISTED = 12  # known keys in a message
 
@@ -69,7 +80,7 @@ def check(cfg: DictConfig, target: str, key: str = "") -> None:
         parameter = parameters.get(entry.name)
         annotation = parameter.annotation if parameter is not None else None
         alternatives = alternatives_of(annotation, parameter.module) if parameter is not None and annotation else ()
-        _check_value(entry, alternatives, short)
+        _check_value(entry, alternatives, target)
     for parameter in signature.parameters[len(cfg.get("_args_") or ()) :]:
         if parameter.required and parameter.name not in cfg and not cfg.get("_partial_"):
             raise UserError(f"{_join(key, parameter.name)} needs a value: {short} can't do without it.")
@@ -99,15 +110,20 @@ def _check_names(cfg: DictConfig, target: str, key: str) -> None:
                     _check_names(group, one.schema, _join(key, name))
 
 
-def _check_value(entry: Entry, alternatives: Alternatives, short: str) -> None:
-    """Checks a value, and what lies below it, against what an annotation accepts; () is anything."""
+def _check_value(entry: Entry, alternatives: Alternatives, owner: str) -> None:
+    """Checks a value, and what lies below it, against what an annotation of `owner` accepts; () is anything."""
     group = next((one for one in alternatives if one.schema and one.fits(entry.value)), None)
     if group is not None and group.schema is not None:
         check(entry.value, group.schema, entry.origin)
         return
-    _check_node(entry.value, entry.origin)
+    if isinstance(entry.value, DictConfig) and not is_target(entry.value):
+        values = next((one.values for one in alternatives if one.values), ())
+        for inner in _entries(entry.value, entry.origin):
+            _check_value(inner, values, owner)
+    else:
+        _check_node(entry.value, entry.origin, alternatives, owner)
     if alternatives and not _accepted(entry.value, alternatives):
-        _refuse(entry, alternatives, short)
+        _refuse(entry, alternatives, owner.rpartition(".")[2])
 
 
 def _is_read(cfg: DictConfig, name: str, target: str, key: str) -> bool:
@@ -118,18 +134,39 @@ def _is_read(cfg: DictConfig, name: str, target: str, key: str) -> bool:
     return re.search(rf"\$\{{(oc\.select:)?{re.escape(_join(key, name))}[.,}}]", whole) is not None
 
 
-def _check_node(node: Any, key: str) -> None:
+def _check_node(node: Any, key: str, wanted: Alternatives, owner: str) -> None:
+    """Checks that a node names a class that may stand there, and its arguments; so in lists and mappings."""
     if isinstance(node, DictConfig) and "_target_" in node:
-        target, own_key = node["_target_"], _join(key, "_target_")
-        if not isinstance(target, str):
-            raise UserError(f"{own_key} is {show(target)}, but it must be the dotted path of a class or a function.")
-        if not any(target.startswith(pattern.removesuffix("*")) for pattern in ALLOWED):
-            packages = either([pattern.removesuffix(".*") for pattern in ALLOWED])
-            raise UserError(f"{own_key} is {target!r}, but it must lie in {packages}.")
+        target = node["_target_"]
+        _check_target(target, _join(key, "_target_"))
+        fitting = [one for one in wanted if one.fits(node)]
+        kinds = [one.kind for one in fitting if one.kind is not None]
+        could_stand = (fitting or not wanted) and owner.startswith(OWNERS)
+        if could_stand and not kinds and target.startswith(ASKED_FOR) and not target.startswith(SCHEDULES):
+            raise KeyRefused(key, f"{key} builds {target}, which nothing asks for there.")
+        reasons = [objection(target, kind) for kind in kinds]
+        if kinds and len(kinds) == len(fitting) and None not in reasons:
+            names = either([kind.rpartition(".")[2] for kind in kinds])
+            article = "an" if names[0] in "AEIOU" else "a"
+            told = f"{key} builds {target}, but {article} {names} is wanted there, and {reasons[0]}."
+            raise KeyRefused(key, told)
         check(node, target, key)
     elif isinstance(node, DictConfig | ListConfig):
         for entry in _entries(node, key):
-            _check_node(entry.value, entry.origin)
+            _check_node(entry.value, entry.origin, (), owner)
+
+
+def _check_target(target: Any, key: str) -> None:
+    """Raises UserError unless it is the dotted path of a public class of an allowed package."""
+    if not isinstance(target, str):
+        raise UserError(f"{key} is {show(target)}, but it must be the dotted path of a class.")
+    if not target.startswith(OWNERS):
+        packages = either([pattern.removesuffix(".*") for pattern in ALLOWED])
+        raise UserError(f"{key} is {target!r}, but it must lie in {packages}.")
+    try:
+        require_class(target)
+    except LookupError as error:
+        raise UserError(f"{key} is {target!r}, but {error}") from error
 
 
 def _unknown_key(cfg: DictConfig, name: str, key: str, short: str, known: list[str]) -> UserError:

@@ -77,12 +77,12 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
             config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise explain(error, sources, parsed, loader) from error
+        require_labels(config)
         try:
             check(without_hydra(config), schema)
             require_weights(config, loader)
         except KeyRefused as error:
             raise UserError(f"{error}{standing_in(error.key, sources, parsed, loader)}") from error
-    require_labels(config)
     return config
 
 

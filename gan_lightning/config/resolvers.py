@@ -1,6 +1,7 @@
 """The OmegaConf resolvers that conf/ uses."""
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,13 +15,8 @@ SCHEDULES = ("Linear", "Cosine", "Exponential", "Step")  # of gan_lightning.sche
 
 def register_resolvers() -> None:
     """Makes `${default_iterations:…}` and the others known; may be called any number of times."""
-    OmegaConf.register_resolver("default_iterations", default_iterations, replace=True)
-    OmegaConf.register_resolver("folder_name", folder_name, replace=True)
-    OmegaConf.register_resolver("outputs", outputs, replace=True)
-    OmegaConf.register_resolver("preferred", preferred, replace=True)
-    OmegaConf.register_resolver("width", width, replace=True)
-    for name in SCHEDULES:
-        OmegaConf.register_resolver(name.lower(), partial(schedule, name), replace=True)
+    for name, resolver in resolvers().items():
+        OmegaConf.register_resolver(name, resolver, replace=True)
 
 
 def width(categorical: Any, continuous: int) -> int:
@@ -59,3 +55,12 @@ def folder_name(overrides: str) -> str:
     if len(name) <= LONGEST:
         return name
     return f"{name[:LONGEST]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def resolvers() -> dict[str, Callable[..., Any]]:
+    """All of them, by name."""
+    plain = (default_iterations, folder_name, outputs, preferred, width)
+    return {each.__name__: each for each in plain} | {name.lower(): partial(schedule, name) for name in SCHEDULES}
+
+
+NAMES = tuple(resolvers())

@@ -5,13 +5,21 @@ from it by interpolation. A group may have further keys of the user's own if som
 """
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from gan_lightning.schedules import Scheduled
 from gan_lightning.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Seed
 
 
 class Node:
-    """A node with a `_target_`."""
+    """A node with a `_target_`, of a kind that another place says."""
+
+
+@dataclass(frozen=True)
+class Builds:
+    """Says in an annotation what a node is to build: the dotted path of a class that it derives from."""
+
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -19,8 +27,8 @@ class Dataset:
     """The keys of conf/dataset/."""
 
     name: str
-    source: Node
-    held_out: NonNegativeFloat | Node
+    source: Annotated[Node, Builds("gan_lightning.data.Source")]
+    held_out: NonNegativeFloat | Annotated[Node, Builds("gan_lightning.data.Source")]
     classes: NonNegativeInt
     sample_shape: list[PositiveInt]
     batch_size: PositiveInt
@@ -40,8 +48,8 @@ class Network:
     name: str
     latent_dim: PositiveInt
     threads: PositiveInt | None
-    generator: Node
-    discriminator: Node
+    generator: Annotated[Node, Builds("gan_lightning.networks.Generator")]
+    discriminator: Annotated[Node, Builds("gan_lightning.networks.Discriminator")]
     embedding_dim: PositiveInt | None = None
 
 
@@ -59,8 +67,8 @@ class Conditioning:
 class Optimizers:
     """The optimizer of each network."""
 
-    generator: Node
-    discriminator: Node
+    generator: Annotated[Node, Builds("torch.optim.Optimizer")]
+    discriminator: Annotated[Node, Builds("torch.optim.Optimizer")]
 
 
 @dataclass(frozen=True)
@@ -74,8 +82,8 @@ class Loss:
     discriminator_norm: str | None
     reconstruction_error: str | None
     outputs: PositiveInt
-    critic_updates: Node
-    objective: Node
+    critic_updates: Annotated[Node, Builds("gan_lightning.training.CriticUpdates")]
+    objective: Annotated[Node, Builds("gan_lightning.losses.Objective")]
     optimizer: Optimizers
     label_smoothing: Fraction | None = None
     saturating: bool | None = None
@@ -93,18 +101,36 @@ class Training:
     network: Network
     conditioning: Conditioning
     loss: Loss
-    regularizer: dict[str, Node]
-    heads: dict[str, Node]
-    latents: Node
-    trainer: Node
-    ema: Node
-    checkpoint: Node
-    samples: Node
-    metric: dict[str, Node]
-    extractor: Node
-    evaluation: Node
-    health: Node
-    dashboard: Node
-    logger: dict[str, Node]
-    model: Node
-    data: Node
+    regularizer: dict[
+        str,
+        Annotated[Node, Builds("gan_lightning.losses.Penalty")]
+        | Annotated[Node, Builds("gan_lightning.losses.WeightPenalty")]
+        | Annotated[Node, Builds("gan_lightning.losses.Projection")]
+        | Annotated[Node, Builds("gan_lightning.losses.Transformation")],
+    ]
+    heads: dict[str, Annotated[Node, Builds("gan_lightning.losses.Head")]]
+    latents: Annotated[Node, Builds("gan_lightning.sampling.Prior")]
+    trainer: Annotated[Node, Builds("pytorch_lightning.Trainer")]
+    ema: Annotated[Node, Builds("gan_lightning.training.EMA")]
+    checkpoint: Annotated[Node, Builds("gan_lightning.training.RunCheckpoint")]
+    samples: Annotated[Node, Builds("gan_lightning.watching.SampleGrids")]
+    metric: dict[str, Annotated[Node, Builds("gan_lightning.metrics.Metric")]]
+    extractor: Annotated[Node, Builds("gan_lightning.metrics.Extractor")]
+    evaluation: Annotated[Node, Builds("gan_lightning.watching.Evaluation")]
+    health: Annotated[Node, Builds("gan_lightning.watching.HealthCheck")]
+    dashboard: Annotated[Node, Builds("gan_lightning.watching.Dashboard")]
+    logger: dict[str, Annotated[Node, Builds("pytorch_lightning.loggers.Logger")]]
+    model: Annotated[Node, Builds("gan_lightning.training.GAN")]
+    data: Annotated[Node, Builds("gan_lightning.data.GANDataModule")]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What the command `evaluate` builds, some of it out of a run's folder."""
+
+    data: Annotated[Node, Builds("gan_lightning.data.GANDataModule")]
+    extractor: Annotated[Node, Builds("gan_lightning.metrics.Extractor")]
+    metric: dict[str, Annotated[Node, Builds("gan_lightning.metrics.Metric")]]
+
+
+TRAINING, EVALUATED = (f"{__name__}.{each.__name__}" for each in (Training, Evaluated))

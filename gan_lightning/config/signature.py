@@ -151,28 +151,28 @@ def _read(module: str) -> _Module:
     if source is None:
         raise UnreadableError(module)
     package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
-    statements = list(_statements(ast.parse(source).body))
+    statements = list(unfolded(ast.parse(source).body))
     imports = [statement for statement in statements if isinstance(statement, ast.ImportFrom)]
     stars = tuple(_origin(statement, package) for statement in imports if statement.names[0].name == "*")
-    return _Module(_bindings(statements, package), stars, complete=not MADE_AT_RUN_TIME.search(source))
+    return _Module(names_bound(statements, package), stars, complete=not MADE_AT_RUN_TIME.search(source))
 
 
-def _statements(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
+def unfolded(body: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
     """Unfolds `if`, `try` and `with`; what counts, since the last binding of a name does, comes after its fallback."""
     for statement in body:
         match statement:
             case ast.If():
-                yield from _statements([*statement.orelse, *statement.body])
+                yield from unfolded([*statement.orelse, *statement.body])
             case ast.Try():
                 fallbacks = [line for handler in statement.handlers for line in handler.body]
-                yield from _statements([*fallbacks, *statement.body, *statement.orelse, *statement.finalbody])
+                yield from unfolded([*fallbacks, *statement.body, *statement.orelse, *statement.finalbody])
             case ast.With():
-                yield from _statements(statement.body)
+                yield from unfolded(statement.body)
             case _:
                 yield statement
 
 
-def _bindings(statements: Iterable[ast.stmt], package: str) -> dict[str, Binding]:
+def names_bound(statements: Iterable[ast.stmt], package: str) -> dict[str, Binding]:
     bindings: dict[str, Binding] = {}
     for statement in statements:
         match statement:
@@ -209,8 +209,8 @@ def _signature(definition: Definition) -> Signature:
 
 def _constructor(definition: Definition) -> Signature:
     """The nearest `__init__`, written out or made by @dataclass; without any there is nothing to pass."""
-    for owner in _lineage(definition):
-        methods = _bindings(_statements(_class(owner).body), "")
+    for owner in lineage(definition):
+        methods = names_bound(unfolded(_class(owner).body), "")
         for name in ("__init__", "__new__"):
             match methods.get(name):
                 case ast.FunctionDef(args=arguments):
@@ -230,14 +230,14 @@ def _class(definition: Definition) -> ast.ClassDef:
     return definition.node
 
 
-def _lineage(definition: Definition) -> Iterator[Definition]:
+def lineage(definition: Definition) -> Iterator[Definition]:
     """A class and its ancestors, in the order of Python's method resolution."""
     yield definition
     ancestors: list[Definition] = []
     for base in _class(definition).bases:
         name = base.value if isinstance(base, ast.Subscript) else base
         if last_name(name) not in INTERFACES:
-            ancestors += _lineage(_find_in(definition.module, name))
+            ancestors += lineage(_find_in(definition.module, name))
     yield from reversed(dict.fromkeys(reversed(ancestors)))  # a shared ancestor comes after all that derive from it
 
 
@@ -270,7 +270,7 @@ def _fields(definition: Definition) -> tuple[Parameter, ...]:
     """The fields of a dataclass and of those it inherits from, the oldest first and field(kw_only=True) last."""
     fields: dict[str, Parameter | None] = {}
     by_keyword: dict[str, bool] = {}
-    for owner in reversed(list(_lineage(definition))):
+    for owner in reversed(list(lineage(definition))):
         for statement in _class(owner).body if _is_dataclass(owner) else ():
             if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
                 name = statement.target.id

@@ -6,10 +6,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
-from gan_lightning import formats
 from gan_lightning.config.compose import plain, without_hydra
+from gan_lightning.config.trust import read_data
 from gan_lightning.errors import UserError
 from gan_lightning.files import replacing
 from gan_lightning.run_folder import CONFIG, LAST, SAVED
@@ -85,9 +84,11 @@ def require_resumable(folder: Path) -> None:
 
 
 def read_saved(run: Path) -> Any:
-    """The config that a run was composed to, with the names of today and its interpolations as they were."""
-    saved = OmegaConf.load(run / SAVED)
-    return OmegaConf.create(formats.upgrade(OmegaConf.to_container(saved)))
+    """The config that a run was composed to, with the names of today and its interpolations as they were.
+
+    Raises UserError for one that would do more than name parts (config/trust.py).
+    """
+    return OmegaConf.create(read_data(run / SAVED))
 
 
 def bring_up_to_date(run: Path) -> None:
@@ -108,8 +109,8 @@ def find_resumable(config: DictConfig, root: Path) -> Path | None:
             saved = read_saved(run)
             if isinstance(saved, DictConfig) and identity(saved) == wanted:
                 return run
-        except (OmegaConfBaseException, YAMLError, AttributeError):
-            continue  # some other program's
+        except (OmegaConfBaseException, AttributeError, UserError):
+            continue  # damaged, or some other program's
     return None
 
 

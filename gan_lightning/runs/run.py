@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.tensorboard.summary import hparams
 
 from gan_lightning.config.compose import plain
+from gan_lightning.config.trust import settled
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, LAST, METRICS, SAVED
 from gan_lightning.runs import results
@@ -207,7 +208,8 @@ def describe(
     text = OmegaConf.to_yaml(OmegaConf.create(resolved))
     (folder / CONFIG).write_text(text)
     (folder / SAVED).parent.mkdir(exist_ok=True)
-    OmegaConf.save(config, folder / SAVED)  # interpolations kept, so that a resumed run's overrides reach every use
+    # Interpolations are kept, so that a resumed run's overrides reach every use.
+    OmegaConf.save(OmegaConf.create(settled(config)), folder / SAVED)
     log.info("run in %s: %s", folder, " ".join(overrides) or "defaults")
     values = hyperparameters(resolved, overrides)
     for tracker in trainer.loggers:

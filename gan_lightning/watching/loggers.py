@@ -153,14 +153,19 @@ class MLflow(MLFlowLogger):
     ) -> None:
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")  # it tells of each table that it makes
         logging.getLogger("pytorch_lightning.loggers.mlflow").setLevel(logging.ERROR)  # and Lightning of the experiment
-        artifacts = None
+        folder = artifacts = None
         if tracking_uri is None:
             if not find_spec("sqlalchemy"):
                 raise ModuleNotFoundError("mlflow-skinny has no SQLAlchemy of its own, which SQLite files need")
             folder = Path(save_dir).absolute()
-            folder.mkdir(parents=True, exist_ok=True)
             tracking_uri, artifacts = f"sqlite:///{folder / 'mlflow.db'}", folder.as_uri()
-        super().__init__(experiment_name, run_name, tracking_uri, tags, artifact_location=artifacts)
+            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            super().__init__(experiment_name, run_name, tracking_uri, tags, artifact_location=artifacts)
+        except ModuleNotFoundError:
+            if folder is not None:
+                folder.rmdir()  # nothing has been written to it
+            raise
 
 
 def open_trackers(factories: Mapping[str, Callable[..., Logger]], folder: Path) -> list[Logger]:

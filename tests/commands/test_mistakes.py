@@ -58,7 +58,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("seed=-1", ["seed", "-1", "at least 0"]),
     ("dataset.batch_size=0", ["dataset.batch_size", "0", "at least 1"]),
     ("dataset.batch_size=100000", ["dataset.batch_size", "100000", "1500"]),
-    ("trainer=3", ["trainer", "3", "a mapping"]),
+    ("trainer=3", ["trainer", "3", "a node with a _target_"]),
     ("network.generator.norm=bach", ["network.generator.norm", "bach", "Did you mean batch?"]),
     ("network.generator._target_=os.system", ["network.generator._target_", "os.system", "gan_lightning"]),
     ("network=dcgan dataset.image_size=4", ["network.generator", "4x4", "8x8"]),

@@ -287,13 +287,13 @@ GOOD = """
       max_steps: 100
       devices: [0, 1]
       accelerator: auto
-      logger:
-        _target_: pytorch_lightning.loggers.TensorBoardLogger
-        save_dir: .
-        max_queue: 10
-      callbacks:
-        - _target_: pytorch_lightning.callbacks.ModelCheckpoint
-          save_last: link
+    logger:
+      _target_: pytorch_lightning.loggers.TensorBoardLogger
+      save_dir: .
+      max_queue: 10
+    callbacks:
+      - _target_: pytorch_lightning.callbacks.ModelCheckpoint
+        save_last: link
     optimizers:
       generator: {_target_: torch.optim.Adam, _partial_: true, lr: 1e-4, betas: [0.5, 0.9]}
       discriminator: ${.generator}
@@ -344,10 +344,10 @@ ADAM = "optimizers.generator"
             "trainer.acelerator is not a key of Trainer (it is set to 'cpu'). Did you mean trainer.accelerator?",
         ),
         ("trainer.devices=[0,a]", "trainer.devices[1] is 'a', but Trainer expects a whole number there."),
-        ("trainer.logger.save_dir=???", "trainer.logger.save_dir needs a value."),
+        ("logger.save_dir=???", "logger.save_dir needs a value."),
         (
-            "trainer.callbacks=[{_target_: pytorch_lightning.callbacks.ModelCheckpoint, save_top_k: all}]",
-            "trainer.callbacks[0].save_top_k is 'all', but ModelCheckpoint expects a whole number there.",
+            "callbacks=[{_target_: pytorch_lightning.callbacks.ModelCheckpoint, save_top_k: all}]",
+            "callbacks[0].save_top_k is 'all', but ModelCheckpoint expects a whole number there.",
         ),
         (f"{ADAM}.lr=abc", f"{ADAM}.lr is 'abc', but Adam expects a number or {A_SCHEDULE} there."),
         (f"{ADAM}.betas=[0.5]", f"{ADAM}.betas is [0.5], but Adam expects a list of 2 items there."),
@@ -362,7 +362,7 @@ ADAM = "optimizers.generator"
             " torchmetrics or pytorch_lightning.",
         ),
         (f"{ADAM}._target_=torch.optimizer", f"{ADAM}._target_ is 'torch.optimizer', but it must lie in gan_lightning"),
-        (f"{ADAM}._target_=3", f"{ADAM}._target_ is 3, but it must be the dotted path of a class or a function."),
+        (f"{ADAM}._target_=3", f"{ADAM}._target_ is 3, but it must be the dotted path of a class."),
         (f"{ADAM}._target_=???", f"{ADAM}._target_ needs a value."),
         (
             "model.generator.norm=bacth",
@@ -454,7 +454,7 @@ def test_neither_torch_nor_lightning_is_imported(folder, change, answer):
     [
         ("los", ["loss", "seed"], "loss"),
         ("LOSS", ["loss", "seed"], "loss"),
-        ("trainer.acelerator", ["trainer.callbacks", "trainer.accelerator"], "trainer.accelerator"),
+        ("trainer.acelerator", ["callbacks", "trainer.accelerator"], "trainer.accelerator"),
         ("trainer.foo", ["trainer.logger", "trainer.profiler"], None),
         ("acelerator", ["trainer.accelerator", "trainer.logger"], "trainer.accelerator"),
         ("acelerator", ["trainer.accelerator", "accelerator"], "accelerator"),

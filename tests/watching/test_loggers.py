@@ -260,7 +260,12 @@ def test_mlflow_without_what_its_file_needs(tmp_path, monkeypatch):
 
 
 def test_a_tracker_that_does_not_start(tiny):
-    with pytest.raises(UserError, match=r"logger\.wandb can't start: .*projct"):
+    with pytest.raises(UserError, match=r"logger\.mlflow can't start: .*nowhere"):
+        tiny("run", "logger=mlflow", "logger.mlflow.tracking_uri=nowhere:x", *SHORT)
+
+
+def test_a_misspelt_setting_of_a_tracker(tiny):
+    with pytest.raises(UserError, match=r"logger\.wandb\.projct is not a key .* Did you mean logger\.wandb\.project\?"):
         tiny("run", "logger=wandb", "+logger.wandb.projct=x", *SHORT)
 
 
@@ -275,7 +280,7 @@ def test_only_rank_zero_gives_pictures(folder, tmp_path, monkeypatch):
 
 
 def leveldb_log(content: bytes) -> Iterator[bytes]:
-    """The records of a log in LevelDB's format: blocks of 32 KiB, whose parts have headers of CRC, length and kind."""
+    """The records of a log in LevelDB's format: blocks of 32 KiB, whose pieces have headers of CRC, length and kind."""
     at, begun = 7, b""  # after W&B's own header
     while at + 7 <= len(content):
         if -at % 32768 < 7 and at % 32768:  # no room for a header: filled with zeros
@@ -284,7 +289,7 @@ def leveldb_log(content: bytes) -> Iterator[bytes]:
         length, kind = struct.unpack("<4xHB", content[at : at + 7])
         begun += content[at + 7 : at + 7 + length]
         at += 7 + length
-        if kind in (1, 4):  # whole, or the last part
+        if kind in (1, 4):  # whole, or the last piece
             yield begun
             begun = b""
 

@@ -1,0 +1,81 @@
+"""What may stand at a place: a class of the kind that the place wants. Told from source, before anything is built."""
+
+import ast
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+
+from gan_lightning.config.signature import Definition, UnreadableError, find, last_name, lineage, names_bound, unfolded
+
+
+def require_class(target: str) -> None:
+    """Raises LookupError, saying what it is instead, unless a dotted path leads to a public class."""
+    if any(name.startswith("_") for name in target.split(".")):
+        raise LookupError("it has a private name; only public classes are built.")
+    if _class_at(target) is not None:
+        return
+    try:
+        found = pkgutil.resolve_name(target)
+    except Exception as error:  # an import may raise anything
+        raise LookupError(f"it can't be imported ({error}).") from error
+    if not isinstance(found, type):
+        raise LookupError("it is no class; functions, methods and modules are not called from a configuration.")
+
+
+def objection(target: str, kind: str) -> str | None:
+    """Why the class at a dotted path is not of a kind, as the end of a sentence; None if it is, or can't be read.
+
+    A class is of the kind of a protocol if it has the protocol's members, and of another kind if it derives from it.
+    """
+    found, wanted = _class_at(target), _class_at(kind)
+    if found is None or wanted is None:
+        return None
+    name = target.rpartition(".")[2]
+    try:
+        if not _is_protocol(wanted):
+            is_one = any((each.module, _name(each)) == (wanted.module, _name(wanted)) for each in lineage(found))
+            return None if is_one else f"{name} is none"
+        missing = [member for member in _members(wanted) if member not in _members(found)]
+    except UnreadableError:
+        return None
+    return f"{name} has no {missing[0]}" if missing else None
+
+
+@cache
+def _class_at(target: str) -> Definition | None:
+    """The definition of a class, through other names for it; None where source does not tell of any."""
+    try:
+        definition = find(target)
+        while isinstance(definition.node, ast.Name | ast.Attribute):
+            definition = find(f"{definition.module}.{ast.unparse(definition.node)}")
+    except UnreadableError:
+        owner = target.rpartition(".")[0]
+        if "." in owner and _class_at(owner) is not None:
+            raise LookupError("it is a method; only classes are built from a configuration.") from None
+        return None
+    if isinstance(definition.node, ast.FunctionDef | ast.AsyncFunctionDef):
+        raise LookupError("it is a function; only classes are built from a configuration.")
+    return definition if isinstance(definition.node, ast.ClassDef) else None
+
+
+def _name(definition: Definition) -> str:
+    return definition.node.name if isinstance(definition.node, ast.ClassDef) else ""
+
+
+def _is_protocol(definition: Definition) -> bool:
+    bases = definition.node.bases if isinstance(definition.node, ast.ClassDef) else []
+    return any(last_name(base) == "Protocol" for base in bases)
+
+
+def _members(definition: Definition) -> list[str]:
+    """The public methods, properties and annotated attributes of a class and of those that it derives from."""
+    return list(dict.fromkeys(name for each in lineage(definition) for name in _own_members(each)))
+
+
+def _own_members(definition: Definition) -> Iterator[str]:
+    if not isinstance(definition.node, ast.ClassDef):
+        return
+    for statement in unfolded(definition.node.body):
+        if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+            yield statement.target.id
+    yield from (name for name in names_bound(list(unfolded(definition.node.body)), "") if not name.startswith("_"))

@@ -1,0 +1,73 @@
+"""A saved configuration is data: it names parts, and settles nothing of this process."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from gan_lightning import formats
+from gan_lightning.config.resolvers import NAMES
+from gan_lightning.errors import UserError
+
+HYDRAS = ("hydra", "defaults")  # keys by which Hydra is told what to load and to run
+RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
+KNOWN = (*NAMES, "oc.select")  # oc.env, for one, would read this machine's environment into what is saved and sent
+
+
+def read_data(path: Path) -> Any:
+    """A configuration out of a run's folder, in plain containers and with the names of today.
+
+    Raises UserError if it can't be read, holds settings of Hydra's, or asks for values from outside of it.
+    """
+    try:
+        content = OmegaConf.to_container(OmegaConf.load(path))
+    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
+        raise UserError(
+            f"{path} can't be read ({' '.join(str(error).split())}); the run's folder is damaged."
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} can't be read: it holds no configuration; the run's folder is damaged.")
+    for key in HYDRAS:
+        if key in content:
+            raise UserError(f"{path} has a key {key}, by which Hydra would obey it; a saved configuration has none.")
+    for key, text in _texts(content, ""):
+        for name in RESOLVER.findall(text):
+            if name not in KNOWN:
+                raise UserError(
+                    f"{path} asks at {key} for ${{{name}:…}}, which is not resolved in what comes from a run's folder."
+                )
+    return formats.upgrade(content)
+
+
+def settled(config: DictConfig) -> Any:
+    """A configuration in plain containers, with its interpolations; of those that `read_data` refuses, the values.
+
+    What a run took from the environment stays what it was when it goes on.
+    """
+
+    def walk(raw: Any, key: str) -> Any:
+        if isinstance(raw, dict):
+            return {name: walk(value, f"{key}.{name}" if key else str(name)) for name, value in raw.items()}
+        return OmegaConf.select(config, key) if _is_foreign(raw) else raw
+
+    return walk(OmegaConf.to_container(config), "")
+
+
+def _is_foreign(value: Any) -> bool:
+    return isinstance(value, str) and any(name not in KNOWN for name in RESOLVER.findall(value))
+
+
+def _texts(content: Any, key: str) -> Iterator[tuple[str, str]]:
+    """All texts of a configuration, each with its dotted key."""
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield from _texts(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(content, list):
+        for index, value in enumerate(content):
+            yield from _texts(value, f"{key}[{index}]")
+    elif isinstance(content, str):
+        yield key, content
