@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 
@@ -26,7 +27,7 @@ class SampleSet(NamedTuple):
         labels = None if self.labels is None else self.labels.to(device, non_blocking=non_blocking)
         return self._replace(samples=self.samples.to(device, non_blocking=non_blocking), labels=labels)
 
-    def take(self, rows: Tensor) -> "SampleSet":
+    def take(self, rows: Int[Tensor, " m"] | Int[Tensor, "k b"]) -> "SampleSet":
         """Those at some rows (M,) or (k, B), where the samples are: (M, ...) or (k, B, ...)."""
         samples, labels = (None if t is None else _taken(t, rows) for t in (self.samples, self.labels))
         assert samples is not None
@@ -41,11 +42,11 @@ class SampleSet(NamedTuple):
         return self._replace(samples=as_floats(self.samples))
 
 
-def _taken(tensor: Tensor, rows: Tensor) -> Tensor:
+def _taken(tensor: Shaped[Tensor, "n ..."], rows: Int[Tensor, "..."]) -> Shaped[Tensor, "..."]:
     taken: Tensor = tensor.index_select(0, rows.flatten().to(tensor.device)).unflatten(0, rows.shape)
     return taken
 
 
-def as_floats(samples: Tensor) -> Tensor:
+def as_floats(samples: UInt8[Tensor, " *shape"] | Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """What networks see of samples: uint8 pixels as float32 in [-1, 1], 0 as -1 and 255 as 1; vectors untouched."""
     return samples.to(torch.float32).mul_(2 / 255).sub_(1) if samples.dtype == torch.uint8 else samples

@@ -10,7 +10,8 @@ A module is mutated in its syntax tree, one place at a time. What is prose or ca
 docstrings, annotations, messages of exceptions, protocols, imports, gradients of what is only logged. Each mutant is
 tested in a fork of this process, which has torch and pytest imported already and takes the mutated source for the
 module's, so that nothing is written to disk. It runs the module's own tests first, and if those pass the others that
-name the module. A fork that hangs is ended and counts as caught.
+name the module. Types and shapes are checked as in any run of the tests, and a mutant that breaks them is caught. A
+fork that hangs is ended and counts as caught.
 """
 
 import argparse
@@ -19,17 +20,15 @@ import builtins
 import contextlib
 import gc
 import importlib
-import importlib.util
 import os
 import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from collections.abc import Callable, Iterator, Mapping
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import CodeType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -108,8 +107,8 @@ EQUIVALENT: dict[str, list[str]] = {
 
 # How the tests are run; what of their imports the forks share.
 
-PYTEST = ("-xq", "--tb=no", "--assert=plain", "-p", "no:cacheprovider")
-PRELOADED = ("torch", "_pytest", "numpy")
+PYTEST = ("-xq", "--tb=no", "--assert=plain", "-p", "no:cacheprovider", "-p", "jaxtyping")
+PRELOADED = ("torch", "_pytest", "numpy", "jaxtyping", "beartype")
 
 PROSE = {"annotation", "returns", "type_comment", "msg", "type_params"}  # fields of nodes
 # What reads no value of a tensor: the same for real and fake, and for detached ones.
@@ -300,7 +299,22 @@ def drop(site: Site) -> Iterator[str | None]:
             yield f"{'-' if isinstance(node.op, ast.Sub) else ''}({ast.unparse(node.right)})"
     elif isinstance(node, ast.BoolOp):
         yield from map(ast.unparse, node.values)
-    elif isinstance(node, ast.Dict):
+    elif isinstance(node, ast.Dict | ast.Tuple | ast.List):
+        yield from fewer_entries(site)
+    elif isinstance(node, ast.Call):
+        yield from (text for text, dropped in fewer_arguments(node) if dropped == "argument")
+        if called(node) != "detach" and (inner := operand(node)) is not None:
+            yield inner
+    elif site.field == "decorator_list":
+        yield from [] if "no_grad" in site.text else [None]
+    else:
+        yield from without_statement(node)
+
+
+def fewer_entries(site: Site) -> Iterator[str]:
+    """A dict, a tuple or a list, without one of its entries."""
+    node = site.node
+    if isinstance(node, ast.Dict):
         items = list(zip(node.keys, node.values, strict=True))
         for entry in items:
             kept = [other for other in items if other is not entry]
@@ -309,18 +323,16 @@ def drop(site: Site) -> Iterator[str | None]:
         indices = any(isinstance(ancestor, ast.Subscript) for ancestor in site.ancestors)
         for item in [] if indices else node.elts:
             yield ast.unparse(type(node)([other for other in node.elts if other is not item], ast.Load()))
-    elif isinstance(node, ast.Call):
-        yield from (text for text, dropped in fewer_arguments(node) if dropped == "argument")
-        if called(node) != "detach" and (inner := operand(node)) is not None:
-            yield inner
-    elif isinstance(node, ast.With) and "no_grad" not in header(node):
+
+
+def without_statement(node: ast.AST) -> Iterator[str]:
+    """Nothing in the place of a statement, or of the context around some."""
+    if isinstance(node, ast.With) and "no_grad" not in header(node):
         yield without_context(node)
     elif isinstance(node, ast.Expr | ast.AugAssign | ast.Raise) or (
         isinstance(node, ast.Assign) and not isinstance(node.targets[0], ast.Name | ast.Tuple)
     ):
         yield "pass"
-    elif site.field == "decorator_list" and "no_grad" not in site.text:
-        yield None
 
 
 def header(node: ast.With) -> str:
@@ -343,7 +355,8 @@ def detach(site: Site) -> Iterator[str | None]:
     elif function is not None and "no_grad" in "".join(map(ast.unparse, function.decorator_list)):
         return
     elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and function is not None:
-        tensors = {arg.arg for arg in function.args.args if arg.annotation and "Tensor" in ast.unparse(arg.annotation)}
+        annotations = {arg.arg: ast.unparse(arg.annotation) for arg in function.args.args if arg.annotation}
+        tensors = {name for name, text in annotations.items() if "Tensor" in text or "Logits" in text}
         detached = isinstance(parent, ast.Compare) or getattr(parent, "attr", "") == "detach" or "labels" in node.id
         if node.id in tensors and function.name not in LOGGED and not (detached or reads_metadata(site)):
             yield f"{node.id}.detach()"
@@ -495,23 +508,20 @@ def difference(original: str, source: str) -> list[str]:
     return [" ".join(line.strip() for line in lines) or "(nothing)" for lines in (before, after)]
 
 
-class Planted(SourceFileLoader):
-    """Finds and loads one module from a source in memory."""
+def plant(path: Path, source: str) -> None:
+    """Makes all loaders take a source for a file's, jaxtyping's too, which adds its checks to what it reads."""
+    file = str(path.resolve())
+    get_data, path_stats = SourceFileLoader.get_data, SourceFileLoader.path_stats
 
-    def __init__(self, path: Path, source: str) -> None:
-        super().__init__(module_name(path), str(path.resolve()))
-        self.source = source
+    def planted_data(self: SourceFileLoader, name: str) -> bytes:
+        return source.encode() if os.path.realpath(name) == file else get_data(self, name)
 
-    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name else None
+    def no_stats(self: SourceFileLoader, name: str) -> Mapping[str, Any]:
+        if os.path.realpath(name) == file:
+            raise OSError("bytecode is neither taken from a file nor written to one")
+        return path_stats(self, name)
 
-    def get_code(self, fullname: str) -> CodeType:
-        code: CodeType = compile(self.source, self.path, "exec")
-        return code
-
-
-def module_name(path: Path) -> str:
-    return ".".join(path.with_suffix("").parts)
+    SourceFileLoader.get_data, SourceFileLoader.path_stats = planted_data, no_stats  # type: ignore[method-assign]
 
 
 def tests_of(path: Path, tests: Path) -> list[list[Path]]:
@@ -536,11 +546,14 @@ def start(path: Path, source: str, runs: list[list[Path]], limit: float, importe
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
-        sys.meta_path.insert(0, Planted(path, source))
+        plant(path, source)
+        checked: tuple[str, ...] = ()
         for files in runs:
-            status = int(pytest.main([*PYTEST, *map(str, files)])) if files else 0
+            status = int(pytest.main([*PYTEST, *checked, *map(str, files)])) if files else 0
             if status:
                 break
+            if files:
+                checked = ("--jaxtyping-packages=",)  # they are for good, and can't be asked for again
         sys.stdout.flush()
         if imported is not None:
             os.write(imported, " ".join(name for name in sys.modules if name.startswith(PRELOADED)).encode())

@@ -112,7 +112,7 @@ def test_an_option_that_does_not_fit_would_be_noticed(tmp_path: Path) -> None:
 
 
 def refusal_of_network(loss: str, network: str) -> str | None:
-    """Why a loss can't train a network, in a part of the words that say so."""
+    """Why a loss can't train a network, in some of the words that say so."""
     if loss in ("began", "ebgan") and network not in AUTOENCODERS:
         return "needs a discriminator whose logit is minus an energy"
     if loss == "acgan" and network == "dirac":

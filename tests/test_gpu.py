@@ -32,7 +32,7 @@ def test_trains_on_the_gpu(loss, precision, tmp_path):
 def test_resumes_on_the_gpu_as_if_it_had_not_stopped(tmp_path):
     overrides = ("loss=wgan_gp", *TINY)
     whole = train(*overrides, "trainer.max_steps=20", f"hydra.run.dir={tmp_path}/whole")
-    part = train(*overrides, "trainer.max_steps=7", f"hydra.run.dir={tmp_path}/part")
-    train(f"resume={part.folder}", "trainer.max_steps=20")
-    expected, resumed = weights(whole.folder), weights(part.folder)
+    stopped = train(*overrides, "trainer.max_steps=7", f"hydra.run.dir={tmp_path}/stopped")
+    train(f"resume={stopped.folder}", "trainer.max_steps=20")
+    expected, resumed = weights(whole.folder), weights(stopped.folder)
     assert all(torch.equal(expected[name], resumed[name]) for name in expected)

@@ -226,6 +226,21 @@ def test_failing_tests_are_told_before_anything_is_mutated(toy):
     assert reported(process) == set()
 
 
+def test_types_are_checked(toy, tmp_path):
+    """The second of two runs looks at nothing but the type of what `shifted` gives."""
+    for name, text in (
+        ("pytest.ini", "[pytest]\naddopts = --jaxtyping-packages=package,beartype.beartype\n"),
+        ("package/toy.py", MODULE.replace("(x):\n    return x + 5", "(x: int) -> float:\n    return x + 5.0")),
+        ("checks/test_others.py", "from package.toy import shifted\n\ndef test_shifted():\n    shifted(2)\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    process = toy(TESTS)
+    assert reported(process) == {
+        *(f"return {after}" for after in ("-(x + 5.0)", "2 * (x + 5.0)", "5.0", "x - 5.0", "-x + 5.0")),
+        *(f"return x + {after}" for after in (10.0, 2.5, 6.0)),
+    }, process.stderr
+
+
 def test_what_hangs_is_caught(toy):
     process = toy(
         TESTS,

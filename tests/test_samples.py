@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from gan_lightning.samples import SampleSet, as_floats
 
@@ -50,3 +51,8 @@ def test_vectors_stay():
     assert torch.equal(as_floats(vectors), torch.tensor([[0.0, -7.5], [255.0, 1e-3]]))
     assert torch.equal(SampleSet(vectors).as_floats().samples, vectors)
     assert torch.equal(SET.as_floats().samples, as_floats(IMAGES))
+
+
+def test_types_are_checked():
+    with pytest.raises(TypeCheckError, match="parameter 'samples'"):
+        as_floats(torch.zeros(2, 3, dtype=torch.int64))

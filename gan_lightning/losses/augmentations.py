@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from gan_lightning.schedules import Scheduled, number
@@ -25,7 +26,7 @@ class Transformation(Protocol):
 
     needs_images: ClassVar[bool]
 
-    def transform(self, samples: Tensor) -> Tensor: ...
+    def transform(self, samples: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]: ...
 
 
 @dataclass(frozen=True)
@@ -42,55 +43,55 @@ class InstanceNoise:
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def transform(self, samples: Tensor) -> Tensor:
+    def transform(self, samples: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]:
         return samples + number(self.std) * torch.randn_like(samples)
 
 
-def brightness(images: Tensor) -> Tensor:
+def brightness(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Adds a number from [-0.5, 0.5] to each image (N, C, H, W)."""
     return images + (_uniform(images) - 0.5)
 
 
-def saturation(images: Tensor) -> Tensor:
+def saturation(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Scales each pixel's distance from the mean of its channels by 0 to 2; grey images stay as they are."""
     mean = images.mean(dim=1, keepdim=True)
     return torch.lerp(mean, images, 2 * _uniform(images))
 
 
-def contrast(images: Tensor) -> Tensor:
+def contrast(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Scales each image's distance from its own mean by 0.5 to 1.5."""
     mean = images.mean(dim=(1, 2, 3), keepdim=True)
     return torch.lerp(mean, images, _uniform(images) + 0.5)
 
 
-def translation(images: Tensor) -> Tensor:
+def translation(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Moves each image by up to an eighth of its height and of its width, in whole pixels; zeros come in."""
     return _shifted(_shifted(images, 2), 3)
 
 
-def cutout(images: Tensor) -> Tensor:
+def cutout(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
     """Sets a rectangle of half the height and half the width to zero, at a centre anywhere in the image."""
     return images * ~(_window(images, 2) & _window(images, 3))
 
 
-def _uniform(images: Tensor) -> Tensor:
+def _uniform(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 1 1"]:
     """One number from [0, 1) an image: (N, 1, 1, 1)."""
     return torch.rand(len(images), 1, 1, 1, dtype=images.dtype, device=images.device)
 
 
-def _integers(images: Tensor, low: int, high: int) -> Tensor:
+def _integers(images: Float[Tensor, "n c h w"], low: int, high: int) -> Int[Tensor, "n 1 1 1"]:
     """One whole number from low to high, inclusive, an image: (N, 1, 1, 1)."""
     return torch.randint(low, high + 1, (len(images), 1, 1, 1), device=images.device)
 
 
-def _positions(images: Tensor, dim: int) -> Tensor:
+def _positions(images: Float[Tensor, "n c h w"], dim: int) -> Int[Tensor, "1 1 #h #w"]:
     """0, 1, 2, ... along one dimension of four."""
     shape = [1, 1, 1, 1]
     shape[dim] = -1
     return torch.arange(images.shape[dim], device=images.device).view(shape)
 
 
-def _shifted(images: Tensor, dim: int) -> Tensor:
+def _shifted(images: Float[Tensor, "n c h w"], dim: int) -> Float[Tensor, "n c h w"]:
     length = images.shape[dim]
     most = int(length / 8 + 0.5)
     source = _positions(images, dim) - _integers(images, -most, most)  # (N, 1, H, 1) or (N, 1, 1, W)
@@ -99,7 +100,7 @@ def _shifted(images: Tensor, dim: int) -> Tensor:
     return moved * ((source >= 0) & (source < length))
 
 
-def _window(images: Tensor, dim: int) -> Tensor:
+def _window(images: Float[Tensor, "n c h w"], dim: int) -> Bool[Tensor, "n 1 #h #w"]:
     """Whether a position lies in the middle half around a random centre: (N, 1, H, 1) or (N, 1, 1, W)."""
     length = images.shape[dim]
     size = int(length / 2 + 0.5)
@@ -139,7 +140,7 @@ class DiffAugment:
         if unknown or not self.policy:
             raise ValueError(f"policy is {self.policy!r}; there are {', '.join(POLICIES)}")
 
-    def transform(self, samples: Tensor) -> Tensor:
+    def transform(self, samples: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]:
         if samples.ndim != 4:
             raise ValueError(f"DiffAugment needs images (N, C, H, W), got samples of shape {tuple(samples.shape)}")
         augmented = samples

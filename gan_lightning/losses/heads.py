@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple, Protocol
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
@@ -42,9 +43,15 @@ class Head(Protocol):
     @property
     def outputs(self) -> int: ...
 
-    def discriminator(self, real: Tensor, fake: Tensor, real_labels: Tensor | None, drawn: Drawn) -> Terms: ...
+    def discriminator(
+        self,
+        real: Float[Tensor, "n {self.outputs}"],
+        fake: Float[Tensor, "m {self.outputs}"],
+        real_labels: Int[Tensor, " samples"] | None,
+        drawn: Drawn,
+    ) -> Terms: ...
 
-    def generator(self, fake: Tensor, drawn: Drawn) -> Terms: ...
+    def generator(self, fake: Float[Tensor, "m {self.outputs}"], drawn: Drawn) -> Terms: ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,13 @@ class Classification:
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def discriminator(self, real: Tensor, fake: Tensor, real_labels: Tensor | None, drawn: Drawn) -> Terms:
+    def discriminator(
+        self,
+        real: Float[Tensor, "n {self.outputs}"],
+        fake: Float[Tensor, "m {self.outputs}"],
+        real_labels: Int[Tensor, " n"] | None,
+        drawn: Drawn,
+    ) -> Terms:
         if real_labels is None:
             raise ValueError("a classification head needs a data set with labels")
         terms = {"classification_real": self.discriminator_weight * cross_entropy(real, real_labels)}
@@ -77,11 +90,11 @@ class Classification:
             terms["classification_fake"] = self.discriminator_weight * cross_entropy(fake, _labels(drawn))
         return terms
 
-    def generator(self, fake: Tensor, drawn: Drawn) -> Terms:
+    def generator(self, fake: Float[Tensor, "m {self.outputs}"], drawn: Drawn) -> Terms:
         return {"classification_fake": self.generator_weight * cross_entropy(fake, _labels(drawn))}
 
 
-def _labels(drawn: Drawn) -> Tensor:
+def _labels(drawn: Drawn) -> Int[Tensor, " n"]:
     """The labels (N,) of fakes."""
     if drawn.labels is None:
         raise ValueError("a classification head needs a generator that takes labels")
@@ -115,10 +128,16 @@ class MutualInformation:
         if self.outputs != width:
             raise ValueError(f"outputs must be {width}, the columns that the codes take, got {self.outputs}")
 
-    def discriminator(self, real: Tensor, fake: Tensor, real_labels: Tensor | None, drawn: Drawn) -> Terms:
+    def discriminator(
+        self,
+        real: Float[Tensor, "n {self.outputs}"],
+        fake: Float[Tensor, "m {self.outputs}"],
+        real_labels: Int[Tensor, " n"] | None,
+        drawn: Drawn,
+    ) -> Terms:
         return self.generator(fake, drawn)
 
-    def generator(self, fake: Tensor, drawn: Drawn) -> Terms:
+    def generator(self, fake: Float[Tensor, "m {self.outputs}"], drawn: Drawn) -> Terms:
         sizes = [*self.categorical, self.continuous]
         *logits, means = fake.split(sizes, dim=1)
         *hot, codes = drawn.latents[:, -self.outputs :].split(sizes, dim=1)
@@ -151,10 +170,16 @@ class PullingAway:
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def discriminator(self, real: Tensor, fake: Tensor, real_labels: Tensor | None, drawn: Drawn) -> Terms:
+    def discriminator(
+        self,
+        real: Float[Tensor, "n {self.outputs}"],
+        fake: Float[Tensor, "m {self.outputs}"],
+        real_labels: Int[Tensor, " samples"] | None,
+        drawn: Drawn,
+    ) -> Terms:
         return {}
 
-    def generator(self, fake: Tensor, drawn: Drawn) -> Terms:
+    def generator(self, fake: Float[Tensor, "m {self.outputs}"], drawn: Drawn) -> Terms:
         count = len(fake)
         if count < 2:
             raise ValueError("the pulling-away term needs at least two samples")

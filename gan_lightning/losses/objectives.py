@@ -23,12 +23,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from gan_lightning.types import Fraction, PositiveFloat, check_ranges
 
-Terms = dict[str, Tensor]
+# "_" stands for any number: there may be more real logits than fake ones.
+Logits = Float[Tensor, " _"] | Float[Tensor, "_ 1"]
+Terms = dict[str, Float[Tensor, ""]]
 
 
 class Objective(Protocol):
@@ -39,13 +42,13 @@ class Objective(Protocol):
     needs_lipschitz: ClassVar[bool]
     is_probability: ClassVar[bool]
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms: ...
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms: ...
 
-    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms: ...
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms: ...
 
-    def score(self, logits: Tensor) -> Tensor: ...
+    def score(self, logits: Logits) -> Logits: ...
 
-    def diagnostics(self, real_logits: Tensor, fake_logits: Tensor) -> Terms: ...
+    def diagnostics(self, real_logits: Logits, fake_logits: Logits) -> Terms: ...
 
     def boundary(self) -> float | None: ...
 
@@ -58,7 +61,7 @@ class Stateful(Protocol):
     generator step's fakes, each averaged over all processes.
     """
 
-    def advance(self, real_mean: Tensor, fake_mean: Tensor) -> None: ...
+    def advance(self, real_mean: Float[Tensor, ""], fake_mean: Float[Tensor, ""]) -> None: ...
 
 
 class ObjectiveDefaults:
@@ -69,11 +72,11 @@ class ObjectiveDefaults:
     needs_lipschitz: ClassVar[bool] = False
     is_probability: ClassVar[bool] = False
 
-    def score(self, logits: Tensor) -> Tensor:
+    def score(self, logits: Logits) -> Logits:
         """The critic's value."""
         return logits
 
-    def diagnostics(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def diagnostics(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         return {}
 
     def boundary(self) -> float | None:
@@ -100,16 +103,16 @@ class Vanilla(ObjectiveDefaults):
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         # Cross-entropy with the target 1 - s: (1 - s) softplus(-l) + s softplus(l), and softplus(l) - softplus(-l) = l.
         real = softplus(-real_logits) + self.label_smoothing * real_logits
         return {"adversarial": real.mean() + softplus(fake_logits).mean()}
 
-    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms:
         loss = -softplus(fake_logits).mean() if self.saturating else softplus(-fake_logits).mean()
         return {"adversarial": loss}
 
-    def score(self, logits: Tensor) -> Tensor:
+    def score(self, logits: Logits) -> Logits:
         """D(x) in [0, 1]: the probability that x is real."""
         return torch.sigmoid(logits)
 
@@ -130,10 +133,10 @@ class LeastSquares(ObjectiveDefaults):
     b: float = 1.0
     c: float = 1.0
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         return {"adversarial": ((real_logits - self.b).square().mean() + (fake_logits - self.a).square().mean()) / 2}
 
-    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms:
         return {"adversarial": (fake_logits - self.c).square().mean() / 2}
 
     def boundary(self) -> float:
@@ -149,10 +152,10 @@ class Hinge(ObjectiveDefaults):
     -E D(G(z)), without a margin.
     """
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         return {"adversarial": torch.relu(1 - real_logits).mean() + torch.relu(1 + fake_logits).mean()}
 
-    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms:
         return {"adversarial": -fake_logits.mean()}
 
     def boundary(self) -> float:
@@ -170,13 +173,13 @@ class Wasserstein(ObjectiveDefaults):
 
     needs_lipschitz: ClassVar[bool] = True
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         return {"adversarial": fake_logits.mean() - real_logits.mean()}
 
-    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms:
         return {"adversarial": -fake_logits.mean()}
 
-    def diagnostics(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def diagnostics(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         """The critic's estimate of the distance, up to its Lipschitz constant."""
         return {"wasserstein_estimate": real_logits.mean() - fake_logits.mean()}
 
@@ -205,16 +208,16 @@ class Relativistic(ObjectiveDefaults):
         if self.inner not in INNER:
             raise ValueError(f"inner is {self.inner!r}; there are {', '.join(INNER)}")
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         return {"adversarial": self.contest(real_logits, fake_logits)}
 
-    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms:
         """Raises ValueError without the logits of real samples."""
         if real_logits is None:
             raise ValueError("a relativistic generator's loss needs the logits of real samples too")
         return {"adversarial": self.contest(fake_logits, real_logits)}
 
-    def contest(self, winner: Tensor, loser: Tensor) -> Tensor:
+    def contest(self, winner: Logits, loser: Logits) -> Float[Tensor, ""]:
         """A scalar, the lower the farther `winner` lies above `loser`."""
         raise NotImplementedError
 
@@ -229,7 +232,7 @@ class RelativisticPaired(Relativistic):
     are not as many real samples as fakes.
     """
 
-    def contest(self, winner: Tensor, loser: Tensor) -> Tensor:
+    def contest(self, winner: Logits, loser: Logits) -> Float[Tensor, ""]:
         if winner.numel() != loser.numel():
             raise ValueError(f"pairs need as many real as fake samples, not {winner.numel()} and {loser.numel()}")
         return INNER[self.inner](winner.flatten() - loser.flatten()).mean()
@@ -246,7 +249,7 @@ class RelativisticAverage(Relativistic):
     gradients flow through them.
     """
 
-    def contest(self, winner: Tensor, loser: Tensor) -> Tensor:
+    def contest(self, winner: Logits, loser: Logits) -> Float[Tensor, ""]:
         pay = INNER[self.inner]
         return pay(winner - loser.mean()).mean() + pay(winner.mean() - loser).mean()
 
@@ -266,13 +269,13 @@ class EnergyBased(ObjectiveDefaults):
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         return {"adversarial": -real_logits.mean() + torch.relu(self.margin + fake_logits).mean()}
 
-    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms:
         return {"adversarial": -fake_logits.mean()}
 
-    def score(self, logits: Tensor) -> Tensor:
+    def score(self, logits: Logits) -> Logits:
         """The energy D(x): low for what looks real."""
         return -logits
 
@@ -299,23 +302,23 @@ class BEGAN(ObjectiveDefaults, nn.Module):
         check_ranges(self)
         self.register_buffer("k", torch.zeros(()))
 
-    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         return {"adversarial": self.k * fake_logits.mean() - real_logits.mean()}
 
-    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Terms:
+    def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms:
         return {"adversarial": -fake_logits.mean()}
 
-    def score(self, logits: Tensor) -> Tensor:
+    def score(self, logits: Logits) -> Logits:
         """The reconstruction error L(x): low for what looks real."""
         return -logits
 
-    def diagnostics(self, real_logits: Tensor, fake_logits: Tensor) -> Terms:
+    def diagnostics(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         """The paper's global measure of convergence (section 3.4.1), E L(x) + |gamma E L(x) - E L(G(z))|, and k."""
         real, fake = -real_logits.mean(), -fake_logits.mean()
         return {"convergence": real + (self.gamma * real - fake).abs(), "k": self.k.clone()}
 
     @torch.no_grad()
-    def advance(self, real_mean: Tensor, fake_mean: Tensor) -> None:
+    def advance(self, real_mean: Float[Tensor, ""], fake_mean: Float[Tensor, ""]) -> None:
         """Moves k in place; the arguments are those of `Stateful`."""
         self.k.add_(self.k_rate * (fake_mean - self.gamma * real_mean)).clamp_(0, 1)
 

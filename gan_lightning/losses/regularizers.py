@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.losses.augmentations import Transformation
@@ -31,7 +32,7 @@ from gan_lightning.schedules import Scheduled, number, scheduled_fields
 from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, check_ranges
 
 Critic = Callable[[Tensor], Tensor]
-Penalized = tuple[Tensor, dict[str, Tensor]]
+Penalized = tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]
 
 
 @runtime_checkable
@@ -46,7 +47,9 @@ class Penalty(Protocol):
     @property
     def every(self) -> int: ...
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized: ...
+    def penalty(
+        self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]
+    ) -> Penalized: ...
 
 
 @runtime_checkable
@@ -104,12 +107,12 @@ class Lazy:
         return number(weight) * self.every
 
 
-def in_full_precision(samples: Tensor) -> Tensor:
+def in_full_precision(samples: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """The samples without their graph, in float32 at least."""
     return samples.detach().to(torch.promote_types(samples.dtype, torch.float32))
 
 
-def input_gradients(critic: Critic, samples: Tensor) -> Tensor:
+def input_gradients(critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
     """d critic(x) / dx for each sample, all dimensions but the first flattened: shape (N, d), float32 or float64.
 
     Differentiable with respect to the critic's weights (twice differentiable layers are asked for; batch normalisation
@@ -122,19 +125,19 @@ def input_gradients(critic: Critic, samples: Tensor) -> Tensor:
         return gradient.flatten(1)
 
 
-def gradient_norms(critic: Critic, samples: Tensor) -> Tensor:
+def gradient_norms(critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Tensor, " n"]:
     """The Euclidean norm of each sample's `input_gradients`: shape (N,). Its own gradient at zero is zero, not NaN."""
     norms: Tensor = torch.linalg.vector_norm(input_gradients(critic, samples), dim=1)
     return norms
 
 
-def interpolate(real: Tensor, fake: Tensor) -> Tensor:
+def interpolate(real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]:
     """Points on the straight lines between real and fake samples, at one uniform position a sample (not a pixel)."""
     epsilon = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
     return torch.lerp(fake, real, epsilon)
 
 
-def perturb(real: Tensor, scale: float) -> Tensor:
+def perturb(real: Float[Tensor, " n *shape"], scale: float) -> Float[Tensor, " n *shape"]:
     """DRAGAN's points about real samples x: x + a * scale * std * u, with a uniform in [0, 1] a sample, u an entry.
 
     `std` is the standard deviation over all entries of the batch (population form, as in NumPy).
@@ -155,7 +158,7 @@ class GradientPenalty(Lazy):
     target: NonNegativeFloat = 1.0
     per_sample: ClassVar[bool] = True
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+    def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         norms = gradient_norms(critic, interpolate(real, fake))
         loss = self.lazily(self.weight) * (norms - self.target).square().mean()
         return loss, {"gradient_norm": norms.detach().mean()}
@@ -172,7 +175,7 @@ class LipschitzPenalty(Lazy):
     weight: NonNegativeFloat | Scheduled = 10.0
     per_sample: ClassVar[bool] = True
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+    def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         norms = gradient_norms(critic, interpolate(real, fake))
         return self.lazily(self.weight) * torch.relu(norms - 1).square().mean(), {
             "gradient_norm": norms.detach().mean()
@@ -189,7 +192,7 @@ class ZeroCenteredPenalty(Lazy):
     weight: NonNegativeFloat | Scheduled = 100.0
     per_sample: ClassVar[bool] = True
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+    def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         return squared_gradients(critic, interpolate(real, fake), self.lazily(self.weight))
 
 
@@ -204,7 +207,7 @@ class R1(Lazy):
     weight: NonNegativeFloat | Scheduled = 10.0
     per_sample: ClassVar[bool] = True
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+    def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         return squared_gradients(critic, real, self.lazily(self.weight) / 2)
 
 
@@ -218,11 +221,11 @@ class R2(Lazy):
     weight: NonNegativeFloat | Scheduled = 10.0
     per_sample: ClassVar[bool] = True
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+    def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         return squared_gradients(critic, fake, self.lazily(self.weight) / 2)
 
 
-def squared_gradients(critic: Critic, samples: Tensor, weight: float) -> Penalized:
+def squared_gradients(critic: Critic, samples: Float[Tensor, "n ..."], weight: float) -> Penalized:
     """weight * E |grad critic(x)|^2, without a root on the way to it, and the mean norm."""
     squares = input_gradients(critic, samples).square().sum(1)
     return weight * squares.mean(), {"gradient_norm": squares.detach().sqrt().mean()}
@@ -242,7 +245,7 @@ class DRAGAN(Lazy):
     target: NonNegativeFloat = 1.0
     per_sample: ClassVar[bool] = True
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+    def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         norms = gradient_norms(critic, perturb(real, self.scale))
         loss = self.lazily(self.weight) * (norms - self.target).square().mean()
         return loss, {"gradient_norm": norms.detach().mean()}
@@ -269,7 +272,7 @@ class Consistency(Lazy):
         if names := scheduled_fields(self.transformation):
             raise ValueError(f"a schedule can't stand within a regularizer's transformation ({', '.join(names)})")
 
-    def penalty(self, critic: Critic, real: Tensor, fake: Tensor) -> Penalized:
+    def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         squares = self.mean_square(critic, real)
         loss, details = self.lazily(self.weight) * squares, {"consistency_real": squares.detach()}
         if number(self.fake_weight) > 0:
@@ -278,7 +281,7 @@ class Consistency(Lazy):
             details["consistency_fake"] = squares.detach()
         return loss, details
 
-    def mean_square(self, critic: Critic, samples: Tensor) -> Tensor:
+    def mean_square(self, critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Tensor, ""]:
         """E (D(x) - D(T(x)))^2."""
         with torch.autocast(samples.device.type, enabled=False):
             samples = in_full_precision(samples)
@@ -310,7 +313,7 @@ class OrthogonalRegularization(Lazy):
         total = torch.stack(squares).sum()
         return self.lazily(self.weight) * total, {"orthogonality": total.detach()}
 
-    def distance(self, weight: Tensor) -> Tensor:
+    def distance(self, weight: Float[Tensor, " out in ..."]) -> Float[Tensor, ""]:
         """The squared Frobenius norm above, of one layer's weight."""
         with torch.autocast(weight.device.type, enabled=False):
             rows = weight.flatten(1)

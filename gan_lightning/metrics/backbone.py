@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torchvision import models
 
@@ -44,7 +45,7 @@ class Backbone(nn.Module):
         self.network = network
         self.transforms = transforms
 
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, samples: UInt8[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n k"]]:
         features = self.network(self.transforms(in_colour(samples)))
         return features, self.head(features)
 

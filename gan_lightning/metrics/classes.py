@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gan_lightning.metrics.classifier import train_classifier
@@ -13,13 +14,13 @@ from gan_lightning.metrics.matrices import as_matrix, check_finite
 from gan_lightning.metrics.observed import Observed
 
 
-def class_shares(logits: Tensor) -> Tensor:
+def class_shares(logits: Float[Tensor, "n k"]) -> Float64[Tensor, " k"]:
     """The share of samples with logits (N, K) that fall to each class, by the largest logit: (K,), float64."""
     logits = as_matrix(logits, "logits")
     return torch.bincount(logits.argmax(1), minlength=logits.shape[1]).double() / len(logits)
 
 
-def class_kl(generated: Tensor, real: Tensor) -> float:
+def class_kl(generated: Float[Tensor, " k"], real: Float[Tensor, " k"]) -> float:
     """KL(generated || real) in nats of two distributions of classes (K,): infinite for a generated class without share
     among the real ones.
 

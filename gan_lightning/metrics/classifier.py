@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float, Int64, Num
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -50,13 +51,13 @@ class ClassifierNetwork(nn.Module):
         self.body = _convolutions(shape, width) if images else _perceptron(shape[0], width)
         self.head = nn.Linear(FEATURES, classes)
 
-    def standardize(self, vectors: Tensor) -> None:
+    def standardize(self, vectors: Float[Tensor, "n d"]) -> None:
         """Makes vectors (N, d) like these have mean 0 and standard deviation 1 in each dimension inside."""
         std, mean = torch.std_mean(vectors.double(), dim=0, correction=0)
         self.shift.copy_(mean)
         self.scale.copy_(torch.where(std > 0, std, 1.0))
 
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, samples: Num[Tensor, "n ..."]) -> tuple[Float[Tensor, "n 64"], Float[Tensor, "n k"]]:
         ones = [1] * (samples.ndim - 2)
         inputs = (samples.float() - self.shift.view(-1, *ones)) / self.scale.view(-1, *ones)
         features = self.body(inputs)
@@ -94,7 +95,12 @@ def _perceptron(dimensions: int, width: int) -> nn.Sequential:
 
 
 def train_classifier(
-    samples: Tensor, labels: Tensor, classes: int, seed: int, steps: int = 2000, width: int = 16
+    samples: Num[Tensor, "n ..."],
+    labels: Int64[Tensor, " n"],
+    classes: int,
+    seed: int,
+    steps: int = 2000,
+    width: int = 16,
 ) -> ClassifierNetwork:
     """A classifier of samples, uint8 (N, C, H, W) or float32 (N, d), by labels 0 to classes - 1, int64 (N,).
 
@@ -121,7 +127,7 @@ def train_classifier(
     return network.eval().requires_grad_(False)
 
 
-def accuracy(network: nn.Module, samples: Tensor, labels: Tensor) -> float:
+def accuracy(network: nn.Module, samples: Num[Tensor, "n ..."], labels: Int64[Tensor, " n"]) -> float:
     """The share of samples that a classifier puts into their class, 0 to 1."""
     _, logits = FeatureNetwork("classifier", network)(samples)
     assert logits is not None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import torch
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 
 from gan_lightning.samples import SampleSet
@@ -31,7 +32,9 @@ class FeatureNetwork:
     known_as: Mapping[str, str] = field(default_factory=dict)
 
     @torch.no_grad()
-    def __call__(self, samples: Tensor, batch_size: int = 256) -> tuple[Tensor, Tensor | None]:
+    def __call__(
+        self, samples: Num[Tensor, "n ..."], batch_size: int = 256
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n k"] | None]:
         """Features (N, D) and logits (N, K), or None, of any number of samples, on the CPU.
 
         Convolutions are of float32 on a GPU too, where cuDNN would round their factors to TF32.

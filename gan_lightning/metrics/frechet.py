@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import as_matrix
@@ -18,7 +19,7 @@ class Moments(NamedTuple):
     covariance: Tensor
 
 
-def moments(features: Tensor) -> Moments:
+def moments(features: Float[Tensor, "n d"]) -> Moments:
     """The moments of features (N, D), N at least 2. Raises ValueError for fewer, and for those that aren't finite."""
     features = as_matrix(features, "features")
     if len(features) < 2:
@@ -28,14 +29,14 @@ def moments(features: Tensor) -> Moments:
     return Moments(mean, centred.T @ centred / (len(features) - 1))
 
 
-def _root(covariance: Tensor) -> Tensor:
+def _root(covariance: Float64[Tensor, "d d"]) -> Float64[Tensor, "d d"]:
     """A matrix (D, D) whose product with its transpose is the covariance."""
     values, vectors = torch.linalg.eigh(covariance)
     root: Tensor = vectors * values.clamp(min=0).sqrt()
     return root
 
 
-def distance(one: Moments, other: Moments, root: Tensor | None = None) -> float:
+def distance(one: Moments, other: Moments, root: Float64[Tensor, "d d"] | None = None) -> float:
     """|m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)), the squared Wasserstein-2 distance of two Gaussians.
 
     Dowson & Landau 1982; for FID, Heusel et al. 2017, arXiv:1706.08500, equation 6. With S = R R^T by the symmetric
@@ -50,7 +51,7 @@ def distance(one: Moments, other: Moments, root: Tensor | None = None) -> float:
     return float((one.mean - other.mean).square().sum() + traces - 2 * shared)
 
 
-def frechet_distance(real: Tensor, fake: Tensor) -> float:
+def frechet_distance(real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"]) -> float:
     """The `distance` of the moments of features (N, D) and (M, D), at least 0 but for rounding.
 
     In float64 throughout. Biased: it falls as there are more samples, so that only equal numbers of them compare.

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Float32, Num, UInt8
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import inception
@@ -41,10 +42,10 @@ class _Repooled(nn.Module):
     branch_pool: nn.Module
 
     @staticmethod
-    def pool(x: Tensor) -> Tensor:
+    def pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return F.avg_pool2d(x, kernel_size=3, stride=1, padding=1, count_include_pad=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n after h w"]:
         *others, _ = self._forward(x)
         return torch.cat([*others, self.branch_pool(self.pool(x))], dim=1)
 
@@ -63,7 +64,7 @@ class _E(_Repooled, inception.InceptionE):  # type: ignore[misc]  # torchvision 
 
 class _LastE(_E):
     @staticmethod
-    def pool(x: Tensor) -> Tensor:
+    def pool(x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return F.max_pool2d(x, kernel_size=3, stride=1, padding=1)
 
 
@@ -79,7 +80,7 @@ def build_inception() -> nn.Module:
     return network
 
 
-def resize(images: Tensor) -> Tensor:
+def resize(images: Num[Tensor, "n c h w"]) -> Float32[Tensor, "n c 299 299"]:
     """Pixels (N, C, H, W), 0 to 255 -> float32 (N, C, 299, 299), 0 to 255, not rounded: clean-fid's resizing.
 
     Bicubic as Pillow's on floats: the filter widens where an image shrinks, and what overshoots is clipped.
@@ -101,7 +102,7 @@ class InceptionNetwork(nn.Module):
         network.fc = nn.Identity()
         self.network = network
 
-    def forward(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, samples: UInt8[Tensor, "n c h w"]) -> tuple[Float[Tensor, "n 2048"], Float[Tensor, "n 1008"]]:
         features = self.network((in_colour(resize(samples)) - 128) / 128)
         return features, features @ self.classes.T
 

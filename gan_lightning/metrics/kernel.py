@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import BLOCK, as_matrix
@@ -14,13 +15,20 @@ from gan_lightning.types import PositiveInt, check_ranges
 LARGE = 5  # times the size of a subset, of some hundred subsets
 
 
-def random_subsets(count: int, size: int, subsets: int, generator: torch.Generator) -> Tensor:
+def random_subsets(
+    count: int, size: int, subsets: int, generator: torch.Generator
+) -> Float64[Tensor, "{subsets} {count}"]:
     """Random subsets of `count` samples without replacement: (subsets, count), 1 for those inside, 0 for others."""
     order = torch.rand(subsets, count, generator=generator).argsort(1)
     return torch.zeros(subsets, count, dtype=torch.float64).scatter_(1, order[:, :size], 1.0)
 
 
-def _kernel_sums(one: Tensor, other: Tensor, in_one: Tensor, in_other: Tensor) -> Tensor:
+def _kernel_sums(
+    one: Float64[Tensor, "n d"],
+    other: Float64[Tensor, "m d"],
+    in_one: Float64[Tensor, "subsets n"],
+    in_other: Float64[Tensor, "subsets m"],
+) -> Float64[Tensor, " subsets"]:
     """The sum of the kernel over all pairs of the subsets of `one` and `other`: (subsets,)."""
     total = torch.zeros(len(in_one), dtype=torch.float64)
     rows = max(1, BLOCK // len(other))
@@ -30,7 +38,12 @@ def _kernel_sums(one: Tensor, other: Tensor, in_one: Tensor, in_other: Tensor) -
     return total
 
 
-def _discrepancies(real: Tensor, fake: Tensor, in_real: Tensor, in_fake: Tensor) -> Tensor:
+def _discrepancies(
+    real: Float64[Tensor, "n d"],
+    fake: Float64[Tensor, "m d"],
+    in_real: Float64[Tensor, "subsets n"],
+    in_fake: Float64[Tensor, "subsets m"],
+) -> Float64[Tensor, " subsets"]:
     """The estimate for each pair of subsets of real (N, D) and generated features (M, D): (subsets,)."""
     size = in_real[0].sum()
     within = torch.zeros(len(in_real), dtype=torch.float64)
@@ -40,7 +53,9 @@ def _discrepancies(real: Tensor, fake: Tensor, in_real: Tensor, in_fake: Tensor)
     return within / (size * (size - 1)) - 2 * _kernel_sums(real, fake, in_real, in_fake) / size**2
 
 
-def kernel_distances(real: Tensor, fake: Tensor, subsets: int = 100, size: int = 1000, seed: int = 0) -> Tensor:
+def kernel_distances(
+    real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], subsets: int = 100, size: int = 1000, seed: int = 0
+) -> Float64[Tensor, " {subsets}"]:
     """The unbiased squared maximum mean discrepancy of features (N, D) and (M, D) over random subsets: (subsets,).
 
     Binkowski et al. 2018, arXiv:1801.01401, section 4, with its kernel (xy / D + 1)^3. Subsets have `size` samples of

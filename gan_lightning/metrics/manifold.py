@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gan_lightning.metrics.neighbours import balls_around, nearest, radii
@@ -14,7 +15,9 @@ from gan_lightning.metrics.observed import Observed
 from gan_lightning.types import PositiveInt, check_ranges
 
 
-def precision_recall(real: Tensor, fake: Tensor, k: int = 3, reach: Tensor | None = None) -> tuple[float, float]:
+def precision_recall(
+    real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], k: int = 3, reach: Float64[Tensor, " n"] | None = None
+) -> tuple[float, float]:
     """The share of generated samples (M, D) in a ball of a real one (N, D), and of real ones in a generated one's.
 
     Kynkaanniemi et al. 2019, arXiv:1904.06991, equation 1: balls are closed, as in the official code. (prdc's are open,
@@ -27,7 +30,9 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 3, reach: Tensor | Non
     return float(precision.double().mean()), float(recall.double().mean())
 
 
-def density_coverage(real: Tensor, fake: Tensor, k: int = 5, reach: Tensor | None = None) -> tuple[float, float]:
+def density_coverage(
+    real: Float[Tensor, "n d"], fake: Float[Tensor, "m d"], k: int = 5, reach: Float64[Tensor, " n"] | None = None
+) -> tuple[float, float]:
     """How many balls of real samples (N, D) hold a generated one (M, D), over k; and the share of those that hold any.
 
     Naeem et al. 2020, arXiv:2002.09797, equations 3 and 4; balls are open, as in the official code (prdc), so that a
@@ -52,7 +57,7 @@ class Neighbourhoods:
     def missing(self, real: Observed, fake: Observed) -> str | None:
         return None if min(len(real), len(fake)) > self.k else f"more than {self.k} samples"
 
-    def reach(self, real: Observed) -> Tensor:
+    def reach(self, real: Observed) -> Float64[Tensor, " n"]:
         """The radii of the real samples' balls."""
         return real.once(("radii", self.k), lambda: radii(real.features, self.k))
 

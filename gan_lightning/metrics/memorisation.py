@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gan_lightning.metrics.neighbours import nearest
@@ -20,7 +21,12 @@ class Copying(NamedTuple):
     copied: float
 
 
-def copying(training: Tensor, unseen: Tensor, generated: Tensor, of_unseen: Tensor | None = None) -> Copying:
+def copying(
+    training: Float[Tensor, "m d"],
+    unseen: Float[Tensor, "u d"],
+    generated: Float[Tensor, "n d"],
+    of_unseen: Float64[Tensor, " u"] | None = None,
+) -> Copying:
     """Compares how far generated samples lie from their nearest training sample with how far unseen real ones do.
 
     All are features (., D). `ratio` is that of the medians: 1 for samples that are as new as unseen ones, near 0 for
@@ -36,7 +42,7 @@ def copying(training: Tensor, unseen: Tensor, generated: Tensor, of_unseen: Tens
     return Copying(float(ratio), float((of_generated <= of_unseen.quantile(COPIED)).double().mean()))
 
 
-def nearest_distances(samples: Tensor, training: Tensor) -> Tensor:
+def nearest_distances(samples: Float[Tensor, "n d"], training: Float[Tensor, "m d"]) -> Float64[Tensor, " n"]:
     """The distance (N,) of each sample (N, D) from its nearest training sample (M, D)."""
     return nearest(samples, training)[0].squeeze(1)
 

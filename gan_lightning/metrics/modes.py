@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import as_matrix
@@ -19,28 +20,30 @@ from gan_lightning.metrics.observed import Observed
 WITHIN = 3.0  # standard deviations
 
 
-def nearest_modes(samples: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
+def nearest_modes(
+    samples: Float[Tensor, "n d"], centres: Float[Tensor, "k d"]
+) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
     """The index (N,) of each sample's nearest centre, and its distance (N,) from it."""
     distances, indices = torch.cdist(samples, centres, compute_mode="donot_use_mm_for_euclid_dist").min(dim=1)
     return indices, distances
 
 
-def is_high_quality(samples: Tensor, centres: Tensor, std: float) -> Tensor:
+def is_high_quality(samples: Float[Tensor, "n d"], centres: Float[Tensor, "k d"], std: float) -> Bool[Tensor, " n"]:
     """Whether each sample lies within 3 standard deviations of a centre: bool (N,)."""
     return nearest_modes(samples, centres)[1] <= WITHIN * std
 
 
-def high_quality_share(samples: Tensor, centres: Tensor, std: float) -> float:
+def high_quality_share(samples: Float[Tensor, "n d"], centres: Float[Tensor, "k d"], std: float) -> float:
     """The share of samples that are of high quality, 0 to 1."""
     return float(is_high_quality(samples, centres, std).double().mean())
 
 
-def modes_covered(samples: Tensor, centres: Tensor, std: float) -> int:
+def modes_covered(samples: Float[Tensor, "n d"], centres: Float[Tensor, "k d"], std: float) -> int:
     """How many modes have at least one sample of high quality, 0 to K."""
     return len(nearest_modes(samples, centres)[0][is_high_quality(samples, centres, std)].unique())
 
 
-def reverse_kl(samples: Tensor, centres: Tensor) -> float:
+def reverse_kl(samples: Float[Tensor, "n d"], centres: Float[Tensor, "k d"]) -> float:
     """KL(generated || real) in nats of the shares of modes, each sample counted for its nearest: 0 to log K.
 
     The real shares are equal. A mode without samples adds nothing: what makes the divergence grow is that others have

@@ -9,6 +9,7 @@ formula gives copies distances of about 1e-3 of the norms, torch.cdist's default
 from collections.abc import Iterator
 
 import torch
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import BLOCK, as_matrix
@@ -16,7 +17,9 @@ from gan_lightning.metrics.matrices import BLOCK, as_matrix
 TIE = 1e-13  # of the squared norms: above the formula's rounding, below that of float32 features
 
 
-def _blocks(queries: Tensor, references: Tensor, width: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def _blocks(
+    queries: Float64[Tensor, "n d"], references: Float64[Tensor, "m d"], width: int
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Rows of queries, their squared distances from all references, and what those may be wrong by.
 
     `width` is how many numbers a row of the caller's own results takes.
@@ -30,7 +33,9 @@ def _blocks(queries: Tensor, references: Tensor, width: int) -> Iterator[tuple[T
         yield chunk, torch.addmm(norms, centred, references.T, alpha=-2), TIE * norms
 
 
-def nearest(queries: Tensor, references: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+def nearest(
+    queries: Float[Tensor, "n d"], references: Float[Tensor, "m d"], k: int = 1
+) -> tuple[Float64[Tensor, "n {k}"], Int64[Tensor, "n {k}"]]:
     """The distances (N, k), float64, and indices (N, k) of the k references (M, D) nearest to each query (N, D).
 
     In ascending order. Raises ValueError for features that aren't finite, and for fewer than k references.
@@ -50,12 +55,14 @@ def nearest(queries: Tensor, references: Tensor, k: int = 1) -> tuple[Tensor, Te
     return distances, indices
 
 
-def radii(samples: Tensor, k: int) -> Tensor:
+def radii(samples: Float[Tensor, "n d"], k: int) -> Float64[Tensor, " n"]:
     """The distance (N,) of each sample (N, D) from its k-th nearest other one."""
     return nearest(samples, samples, k + 1)[0][:, k]
 
 
-def balls_around(queries: Tensor, references: Tensor, radii: Tensor, closed: bool) -> Tensor:
+def balls_around(
+    queries: Float[Tensor, "n d"], references: Float[Tensor, "m d"], radii: Float[Tensor, " m"], closed: bool
+) -> Int64[Tensor, " n"]:
     """How many of the balls about references (M, D), with `radii` (M,), hold each query (N, D): int64 (N,).
 
     Points at a distance that equals the radius, up to rounding, lie in `closed` balls alone.

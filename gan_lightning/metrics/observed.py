@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from jaxtyping import Int
 from torch import Tensor
 
 Kept = TypeVar("Kept")
@@ -48,7 +49,7 @@ class Observed:
         kept: Kept = self.kept[key]
         return kept
 
-    def subset(self, indices: Tensor) -> "Observed":
+    def subset(self, indices: Int[Tensor, " m"]) -> "Observed":
         """The samples at `indices` (M,), with all that is known of each."""
         logits, labels = (None if rows is None else rows[indices] for rows in (self.logits, self.labels))
         return replace(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from gan_lightning.metrics.matrices import as_matrix
@@ -12,7 +13,7 @@ from gan_lightning.metrics.observed import Observed
 from gan_lightning.types import PositiveInt, check_ranges
 
 
-def classifier_scores(logits: Tensor, splits: int = 10, seed: int = 0) -> Tensor:
+def classifier_scores(logits: Float[Tensor, "n k"], splits: int = 10, seed: int = 0) -> Float64[Tensor, " {splits}"]:
     """exp(E KL(p(y|x) || p(y))) of each split of samples with logits (N, K), drawn at random: (splits,), 1 to K.
 
     Salimans et al. 2016, arXiv:1606.03498, section 4; splits as in the official code, N / splits samples each. Samples

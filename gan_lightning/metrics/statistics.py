@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 import torch
+from jaxtyping import Int64
 from scipy.stats import t as student
 from torch import Tensor
 
-Measure = Callable[[Tensor], dict[str, float]]
+Measure = Callable[[Int64[Tensor, " n"]], dict[str, float]]
 
 
 def interval(measure: Measure, count: int, repeats: int = 20, seed: int = 0) -> dict[str, tuple[float, float]]:

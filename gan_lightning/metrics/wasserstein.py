@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float, Float64, Num
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
@@ -13,7 +14,7 @@ from gan_lightning.metrics.observed import Observed
 from gan_lightning.types import PositiveInt, check_ranges
 
 
-def squared_w2_on_lines(one: Tensor, other: Tensor) -> Tensor:
+def squared_w2_on_lines(one: Float[Tensor, "n l"], other: Float[Tensor, "m l"]) -> Float64[Tensor, " l"]:
     """The squared Wasserstein-2 distance of each column of points (N, L) and (M, L) on a line: (L,), float64.
 
     The integral of the squared difference of the two quantile functions, which are constant between their breaks: exact
@@ -22,7 +23,7 @@ def squared_w2_on_lines(one: Tensor, other: Tensor) -> Tensor:
     return _squared_w2_of_sorted(*(as_matrix(each, "points").sort(0).values for each in (one, other)))
 
 
-def _squared_w2_of_sorted(one: Tensor, other: Tensor) -> Tensor:
+def _squared_w2_of_sorted(one: Float64[Tensor, "n l"], other: Float64[Tensor, "m l"]) -> Float64[Tensor, " l"]:
     """The same of sorted columns."""
     n, m = len(one), len(other)
     breaks = torch.cat([torch.arange(n) * m, torch.arange(m) * n]).unique()  # of n * m
@@ -32,7 +33,7 @@ def _squared_w2_of_sorted(one: Tensor, other: Tensor) -> Tensor:
     return squared
 
 
-def random_directions(dimensions: int, count: int, seed: int) -> Tensor:
+def random_directions(dimensions: int, count: int, seed: int) -> Float64[Tensor, "{dimensions} {count}"]:
     """Directions of unit length, uniformly distributed: (dimensions, count), float64."""
     generator = torch.Generator().manual_seed(seed)
     normal = torch.randn(dimensions, count, generator=generator, dtype=torch.float64)
@@ -40,19 +41,21 @@ def random_directions(dimensions: int, count: int, seed: int) -> Tensor:
     return directions
 
 
-def _projected(samples: Tensor, onto: Tensor) -> Tensor:
+def _projected(samples: Num[Tensor, "n ..."], onto: Float64[Tensor, "d l"]) -> Float64[Tensor, "n l"]:
     """Samples on lines (d, L): (N, L), in blocks of samples."""
     chunks = samples.split(max(1, BLOCK // len(onto)))
     return torch.cat([as_matrix(flattened(chunk), "samples") @ onto for chunk in chunks])
 
 
-def _sorted_on_lines(samples: Tensor, directions: int, seed: int) -> Tensor:
+def _sorted_on_lines(samples: Num[Tensor, "n ..."], directions: int, seed: int) -> Float64[Tensor, "n {directions}"]:
     """Samples on random lines, each line's in ascending order: (N, directions)."""
     lines = random_directions(samples[0].numel(), directions, seed)
     return _projected(samples, lines).sort(0).values
 
 
-def sliced_wasserstein(real: Tensor, fake: Tensor, directions: int = 512, seed: int = 0) -> float:
+def sliced_wasserstein(
+    real: Num[Tensor, " n *shape"], fake: Num[Tensor, " m *shape"], directions: int = 512, seed: int = 0
+) -> float:
     """The root of the mean of squared Wasserstein-2 distances along random directions of unit length.
 
     Of samples, (N, ...) and (M, ...), `flattened`: images in [-1, 1]. Bonneel et al. 2015 (J. Math. Imaging Vis. 51),
@@ -63,7 +66,7 @@ def sliced_wasserstein(real: Tensor, fake: Tensor, directions: int = 512, seed: 
     return float(_squared_w2_of_sorted(one, other).mean().sqrt())
 
 
-def w2(one: Tensor, other: Tensor) -> float:
+def w2(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"]) -> float:
     """The Wasserstein-2 distance of two sets of as many points (N, d): of the best matching of them, exactly.
 
     The time grows like N^3: 0.1 s for 1,000. Raises ValueError for sets of different sizes.

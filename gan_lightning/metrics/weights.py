@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import torch
+from jaxtyping import Num
 from torch import Tensor, nn
 
 from gan_lightning.errors import UserError
@@ -44,7 +45,7 @@ def fill(network: nn.Module, file: Path) -> None:
         ) from error
 
 
-def require_pictures(samples: Tensor, extractor: str) -> None:
+def require_pictures(samples: Num[Tensor, "n ..."], extractor: str) -> None:
     """Raises UserError unless samples are grey or colour images, (N, 1, H, W) or (N, 3, H, W)."""
     if samples.ndim != 4 or samples.shape[1] not in (1, 3):
         kind = "vectors" if samples.ndim == 2 else f"images of {samples.shape[1]} channels"
@@ -54,6 +55,6 @@ def require_pictures(samples: Tensor, extractor: str) -> None:
         )
 
 
-def in_colour(images: Tensor) -> Tensor:
+def in_colour(images: Num[Tensor, "n c h w"]) -> Num[Tensor, "n 3 h w"]:
     """Images (N, 1, H, W) or (N, 3, H, W) -> (N, 3, H, W): grey becomes red, green and blue alike."""
     return images.expand(-1, 3, -1, -1)

@@ -8,6 +8,7 @@ number of pixels. The papers' embeddings differ: a map of activations in EBGAN, 
 from typing import ClassVar, Literal
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from gan_lightning.networks.discriminator import Discriminator
@@ -61,7 +62,9 @@ class AutoEncoder(Discriminator):
         self.decoder = decoder
         self.encoder = encoder
 
-    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, samples: Float[Tensor, "n ..."], labels: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, " n"] | Float[Tensor, "n {self.outputs}"]:
         embedding: Tensor = self.encoder(samples, labels)
         reconstructions = self.reconstruct(embedding, samples)
         # In float32 also under autocast, as every discriminator's logit.
@@ -70,7 +73,9 @@ class AutoEncoder(Discriminator):
         logits = -errors.flatten(1).mean(1)
         return logits if self.outputs == 1 else torch.cat([logits[:, None], embedding], dim=1)
 
-    def reconstruct(self, embedding: Tensor, samples: Tensor) -> Tensor:
+    def reconstruct(
+        self, embedding: Float[Tensor, "n e"], samples: Float[Tensor, " n *shape"]
+    ) -> Float[Tensor, " n *shape"]:
         """The decoder's samples for embeddings (N, E), of the shape of those that were embedded."""
         reconstructions: Tensor = self.decoder(embedding)
         if reconstructions.shape != samples.shape:

@@ -14,6 +14,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal
 
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
@@ -91,7 +92,9 @@ class DCGANGenerator(Generator):
         initialise(self)
         constrain_weights(self, norm)
 
-    def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    def decode(
+        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
+    ) -> Float[Tensor, "n c h w"]:
         images: Tensor = self.layers(self.unflatten(self.project(inputs)), labels)
         return crop(images, *self.size)
 
@@ -127,6 +130,6 @@ class DCGANDiscriminator(Discriminator):
         initialise(self)
         constrain_weights(self, norm)
 
-    def features(self, samples: Tensor) -> Tensor:
+    def features(self, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         features: Tensor = self.layers(samples)
         return features

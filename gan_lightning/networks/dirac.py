@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from math import prod
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
@@ -26,7 +27,9 @@ class DiracGenerator(Generator):
         super().__init__(latent_dim)
         self.theta = nn.Parameter(torch.full(tuple(sample_shape), float(theta)))
 
-    def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    def decode(
+        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
+    ) -> Float[Tensor, "n ..."]:
         return self.theta.repeat(len(inputs), *[1] * self.theta.ndim)  # a copy, which an update of theta leaves alone
 
 
@@ -51,5 +54,5 @@ class LinearDiscriminator(Discriminator):
         nn.init.constant_(head.weight, psi)
         self.build_head(head, features)
 
-    def features(self, samples: Tensor) -> Tensor:
+    def features(self, samples: Float[Tensor, "n ..."]) -> Float[Tensor, "n features"]:
         return samples.flatten(1)

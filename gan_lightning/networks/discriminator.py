@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import torch
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -56,7 +57,11 @@ class Discriminator(nn.Module):
             self.embedding = nn.Embedding(self.classes, features)
             nn.init.xavier_uniform_(self.embedding.weight)
 
-    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        samples: Float[Tensor, "n ..."],
+        labels: Int[Tensor, " n"] | Int[Tensor, "n {self.packing}"] | None = None,
+    ) -> Float[Tensor, " n"] | Float[Tensor, "n {self.outputs}"]:
         if self.label_input != "none" and labels is None:
             raise ValueError("a conditional discriminator needs labels")
         if self.label_input == "concat":
@@ -67,7 +72,11 @@ class Discriminator(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             return self.outputs_of(features.to(torch.promote_types(features.dtype, torch.float32)), labels)
 
-    def outputs_of(self, features: Tensor, labels: Tensor | None) -> Tensor:
+    def outputs_of(
+        self,
+        features: Float[Tensor, "n features"],
+        labels: Int[Tensor, " n"] | Int[Tensor, "n {self.packing}"] | None,
+    ) -> Float[Tensor, " n"] | Float[Tensor, "n {self.outputs}"]:
         """The outputs of features (N, F)."""
         outputs: Tensor = self.head(features)
         if self.label_input == "projection":
@@ -77,17 +86,19 @@ class Discriminator(nn.Module):
             outputs = torch.cat([outputs[:, :1] + projected, outputs[:, 1:]], dim=1)
         return outputs.squeeze(1) if self.outputs == 1 else outputs
 
-    def planes(self, labels: Tensor, samples: Tensor) -> Tensor:
+    def planes(
+        self, labels: Int[Tensor, " n"] | Int[Tensor, "n {self.packing}"], samples: Float[Tensor, "n c *size"]
+    ) -> Float[Tensor, "n {self.packing*self.classes} *size"]:
         """One-hot labels (N,) or (N, m) as channels beside samples (N, C, ...): (N, m * classes, ...)."""
         hot = one_hot(labels.reshape(len(samples), self.packing), self.classes).flatten(1).to(samples.dtype)
         return hot.view(*hot.shape, *[1] * (samples.ndim - 2)).expand(-1, -1, *samples.shape[2:])
 
-    def features(self, samples: Tensor) -> Tensor:
+    def features(self, samples: Float[Tensor, "n ..."]) -> Float[Tensor, "n features"]:
         """The body: (N, *input_shape) -> (N, features)."""
         raise NotImplementedError
 
 
-def pack(samples: Tensor, packing: int) -> Tensor:
+def pack(samples: Shaped[Tensor, "n ..."], packing: int) -> Shaped[Tensor, "n//{packing} ..."]:
     """Joins each `packing` consecutive samples (N, C, ...) along C: (N / packing, packing * C, ...). Labels too."""
     if packing == 1:
         return samples

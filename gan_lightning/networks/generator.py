@@ -3,6 +3,7 @@
 from typing import Literal
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
@@ -29,7 +30,9 @@ class Generator(nn.Module):
         self.input_dim = latent_dim + (classes if label_input == "concat" else 0)
         self.norm_classes = classes if label_input == "norm" else 0
 
-    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, latents: Float[Tensor, "n {self.latent_dim}"], labels: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n ..."]:
         if self.classes and labels is None:
             raise ValueError("a conditional generator needs labels")
         if self.label_input == "concat":
@@ -37,6 +40,8 @@ class Generator(nn.Module):
             latents = torch.cat([latents, one_hot(labels, self.classes).to(latents.dtype)], dim=1)
         return self.decode(latents, labels if self.label_input == "norm" else None)
 
-    def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    def decode(
+        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
+    ) -> Float[Tensor, "n ..."]:
         """Samples from inputs (N, input_dim); labels (N,) are given where normalisation layers depend on them."""
         raise NotImplementedError

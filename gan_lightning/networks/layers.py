@@ -3,6 +3,7 @@
 from typing import Literal, get_args
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
@@ -21,7 +22,7 @@ class TakesLabels(nn.Module):
 class LabelledSequential(TakesLabels, nn.Sequential):
     """A sequence that hands labels (N,) to those of its layers that take them."""
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(self, x: Float[Tensor, "n ..."], labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n ..."]:
         for module in self:
             x = module(x, labels) if isinstance(module, TakesLabels) else module(x)
         return x
@@ -40,7 +41,7 @@ class ConditionalNorm(TakesLabels):
         self.gain = nn.Parameter(torch.ones(classes, channels))
         self.bias = nn.Parameter(torch.zeros(classes, channels))
 
-    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c *size"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c *size"]:
         shape = (*x.shape[:2], *[1] * (x.ndim - 2))
         normed: Tensor = self.norm(x)
         return normed * embedding(labels, self.gain).view(shape) + embedding(labels, self.bias).view(shape)

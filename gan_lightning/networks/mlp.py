@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 from math import prod
 
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
@@ -55,7 +56,9 @@ class MLPGenerator(Generator):
         self.layers = LabelledSequential(*layers)
         constrain_weights(self, norm)
 
-    def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    def decode(
+        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
+    ) -> Float[Tensor, "n ..."]:
         flat: Tensor = self.layers(inputs, labels)
         return flat.view(-1, *self.sample_shape)
 
@@ -88,6 +91,6 @@ class MLPDiscriminator(Discriminator):
         self.build_head(nn.Linear(widths[-1], outputs), widths[-1])
         constrain_weights(self, norm)
 
-    def features(self, samples: Tensor) -> Tensor:
+    def features(self, samples: Float[Tensor, "n ..."]) -> Float[Tensor, "n features"]:
         features: Tensor = self.layers(samples)
         return features

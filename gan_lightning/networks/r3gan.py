@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
@@ -56,7 +57,7 @@ class BiasedActivation(nn.Module):
         super().__init__()
         self.bias = nn.Parameter(torch.zeros(channels))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         return leaky_relu(x + self.bias.view(-1, 1, 1), SLOPE)
 
 
@@ -83,7 +84,7 @@ class Block(nn.Module):
             last,
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         activations: Tensor = x + self.residual(x)
         return activations
 
@@ -100,7 +101,7 @@ class Resample(nn.Module):
         self.register_buffer("kernel", kernel, persistent=False)
         self.up = up
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c _ _"]:
         kernel = self.kernel.to(x.dtype).expand(x.shape[1], 1, -1, -1)
         resample = conv_transpose2d if self.up else conv2d
         resampled: Tensor = resample(x, kernel, stride=2, padding=1, groups=x.shape[1])
@@ -153,7 +154,9 @@ class R3GANGenerator(Generator):
         layers += [scaled(nn.Conv2d(widths[-1], channels, 1, bias=False)), output_activation_layer(output_activation)]
         self.layers = nn.Sequential(*layers)
 
-    def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    def decode(
+        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
+    ) -> Float[Tensor, "n c h w"]:
         images: Tensor = self.layers(self.basis * self.modulate(inputs)[:, :, None, None])
         return crop(images, *self.size)
 
@@ -193,6 +196,6 @@ class R3GANDiscriminator(Discriminator):
         if label_input == "projection":
             nn.init.normal_(self.embedding.weight, 0.0, 1 / sqrt(width * classes))  # as theirs
 
-    def features(self, samples: Tensor) -> Tensor:
+    def features(self, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         features: Tensor = self.layers(samples)
         return features

@@ -30,6 +30,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Literal
 
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -87,7 +88,9 @@ class UpBlock(TakesLabels):
         )
         self.shortcut = nn.Sequential(convolution(channels, after, 1), nn.Upsample(scale_factor=2))
 
-    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"] | None = None
+    ) -> Float[Tensor, "n after 2*h 2*w"]:
         activations: Tensor = self.residual(x, labels) + self.shortcut(x)
         return activations
 
@@ -101,7 +104,7 @@ class DownBlock(nn.Module):
         self.shortcut = nn.Identity() if channels == after and not pool else convolution(channels, after, 1)
         self.pool = nn.AvgPool2d(2, ceil_mode=True) if pool else nn.Identity()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "n c h w"]) -> Float[Tensor, "n after _ _"]:
         activations: Tensor = self.pool(self.residual(x)) + self.shortcut(self.pool(x))
         return activations
 
@@ -173,7 +176,9 @@ class ResNetGenerator(Generator):
         )
         constrain_weights(self, norm)
 
-    def decode(self, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    def decode(
+        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
+    ) -> Float[Tensor, "n c h w"]:
         images: Tensor = self.layers(self.unflatten(self.project(inputs)), labels)
         return crop(images, *self.size)
 
@@ -208,6 +213,6 @@ class ResNetDiscriminator(Discriminator):
         self.build_head(linear(plan[-1][0], outputs), plan[-1][0])
         constrain_weights(self, norm)
 
-    def features(self, samples: Tensor) -> Tensor:
+    def features(self, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         activations = relu(self.layers(samples))
         return activations.mean((2, 3)) if self.pooling == "mean" else activations.sum((2, 3))

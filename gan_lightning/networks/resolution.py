@@ -7,6 +7,7 @@ generator starts from the size that so many doublings take to the image's or pas
 
 from collections.abc import Sequence
 
+from jaxtyping import Shaped
 from torch import Tensor
 
 SMALLEST = 8
@@ -38,7 +39,7 @@ def base_size(height: int, width: int) -> tuple[int, int]:
     return -(-height // 2**count), -(-width // 2**count)
 
 
-def crop(images: Tensor, height: int, width: int) -> Tensor:
+def crop(images: Shaped[Tensor, "n c h w"], height: int, width: int) -> Shaped[Tensor, "n c {height} {width}"]:
     """The middle of images (N, C, H, W): (N, C, height, width)."""
     top, left = (images.shape[2] - height) // 2, (images.shape[3] - width) // 2
     return images[:, :, top : top + height, left : left + width]

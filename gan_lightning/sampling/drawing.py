@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 
 from gan_lightning.networks.generator import Generator
@@ -11,13 +12,13 @@ from gan_lightning.sampling.latents import Prior
 from gan_lightning.seeds import mix
 
 
-def draw_latents(prior: Prior, latent_dim: int, count: int, seed: int) -> Tensor:
+def draw_latents(prior: Prior, latent_dim: int, count: int, seed: int) -> Float[Tensor, "{count} {latent_dim}"]:
     """Latents (count, latent_dim) from a prior, on the CPU; the first k of a seed are the same for every count."""
     source = torch.Generator()
     return torch.cat([prior.draw(1, latent_dim, generator=source.manual_seed(mix(seed, k))) for k in range(count)])
 
 
-def class_of_each(generator: Generator, count: int) -> Tensor | None:
+def class_of_each(generator: Generator, count: int) -> Int[Tensor, " {count}"] | None:
     """Labels (count,) that go through the classes in turn; None for a generator without any."""
     return torch.arange(count) % generator.classes if generator.classes else None
 
@@ -25,11 +26,11 @@ def class_of_each(generator: Generator, count: int) -> Tensor | None:
 @torch.no_grad()
 def decode(
     generator: nn.Module,
-    latents: Tensor,
+    latents: Float[Tensor, "n latent_dim"],
     device: torch.device | str = "cpu",
-    labels: Tensor | None = None,
+    labels: Int[Tensor, " n"] | None = None,
     batch_size: int = 256,
-) -> Tensor:
+) -> Float32[Tensor, "n ..."]:
     """The samples of latents (N, latent_dim), and labels (N,), in batches, on the CPU and in float32."""
     chunks = latents.split(batch_size)
     told = [None] * len(chunks) if labels is None else [chunk.to(device) for chunk in labels.split(batch_size)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import one_hot
 
@@ -24,12 +25,12 @@ class Prior(Protocol):
         latent_dim: int,
         device: torch.device | str = "cpu",
         generator: torch.Generator | None = None,
-    ) -> Tensor: ...
+    ) -> Float[Tensor, "{count} {latent_dim}"]: ...
 
-    def path(self, start: Tensor, end: Tensor, count: int) -> Tensor: ...
+    def path(self, start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]: ...
 
 
-def slerp(start: Tensor, end: Tensor, count: int) -> Tensor:
+def slerp(start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]:
     """`count` points on the arc from one vector (d,) to another, both included, with lengths in between: (count, d).
 
     Spherical interpolation (White 2016, arXiv:1609.04468): a straight line would pass through vectors that are shorter
@@ -43,7 +44,7 @@ def slerp(start: Tensor, end: Tensor, count: int) -> Tensor:
     return (torch.sin((1 - t) * angle) * start + torch.sin(t * angle) * end) / torch.sin(angle)
 
 
-def line(start: Tensor, end: Tensor, count: int) -> Tensor:
+def line(start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]:
     """`count` points on the straight line from one vector (d,) to another, both included: (count, d)."""
     return torch.lerp(start, end, torch.linspace(0, 1, count).unsqueeze(1))
 
@@ -58,10 +59,10 @@ class Normal:
         latent_dim: int,
         device: torch.device | str = "cpu",
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "{count} {latent_dim}"]:
         return torch.randn(count, latent_dim, device=device, generator=generator)
 
-    def path(self, start: Tensor, end: Tensor, count: int) -> Tensor:
+    def path(self, start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]:
         return slerp(start, end, count)
 
 
@@ -80,10 +81,10 @@ class Uniform:
         latent_dim: int,
         device: torch.device | str = "cpu",
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "{count} {latent_dim}"]:
         return (torch.rand(count, latent_dim, device=device, generator=generator) * 2 - 1) * self.bound
 
-    def path(self, start: Tensor, end: Tensor, count: int) -> Tensor:
+    def path(self, start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]:
         return line(start, end, count)
 
 
@@ -113,7 +114,7 @@ class Coded:
         latent_dim: int,
         device: torch.device | str = "cpu",
         generator: torch.Generator | None = None,
-    ) -> Tensor:
+    ) -> Float[Tensor, "{count} {latent_dim}"]:
         if latent_dim < self.width:
             raise ValueError(
                 f"latents of {latent_dim} numbers have no room for codes of {self.width};"
@@ -126,7 +127,7 @@ class Coded:
         columns.append(torch.rand(count, self.continuous, device=device, generator=generator) * 2 - 1)
         return torch.cat(columns, dim=1)
 
-    def path(self, start: Tensor, end: Tensor, count: int) -> Tensor:
+    def path(self, start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]:
         """The noise goes along its arc, continuous codes along a line; the categories stay the first latent's."""
         sizes = [len(start) - self.width, sum(self.categorical), self.continuous]
         (noise, categories, codes), (last_noise, _, last_codes) = start.split(sizes), end.split(sizes)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from gan_lightning.errors import UserError
@@ -25,14 +26,16 @@ class Sampler:
         self.device = device
         self.iteration = iteration  # that the weights are of
 
-    def sample(self, n: int, seed: int = 0, label: int | None = None) -> Tensor:
+    def sample(self, n: int, seed: int = 0, label: int | None = None) -> Float32[Tensor, "{n} ..."]:
         """Images (n, C, H, W) in [-1, 1], or vectors (n, d), on the CPU; the same arguments give the same samples.
 
         `label` is the class of all of them, for a conditional generator; without it the classes take turns.
         """
         return decode(self.network, self._draw(n, seed), self.device, self.labels(n, label))
 
-    def interpolate(self, seeds: Sequence[int], frames: int, label: int | None = None) -> Tensor:
+    def interpolate(
+        self, seeds: Sequence[int], frames: int, label: int | None = None
+    ) -> Float32[Tensor, "{(len(seeds)-1)*frames} ..."]:
         """A walk from each seed's first latent to the next one's: ((len(seeds) - 1) * frames, ...) samples.
 
         Latents on the way are as likely as those at its ends (see `Prior.path`). Each row starts at its seed and ends
@@ -43,7 +46,7 @@ class Sampler:
         labels = self.labels(len(walk), 0 if label is None and self.network.classes else label)
         return decode(self.network, walk, self.device, labels)
 
-    def labels(self, n: int, label: int | None) -> Tensor | None:
+    def labels(self, n: int, label: int | None) -> Int[Tensor, " {n}"] | None:
         """A label each of n samples: `label`, or all classes in turn; None for a generator without any.
 
         Raises UserError for a class that there isn't.
@@ -57,7 +60,7 @@ class Sampler:
             raise UserError(f"label is {label}, but this generator's classes are 0 to {classes - 1}.")
         return torch.full((n,), label)
 
-    def _draw(self, n: int, seed: int) -> Tensor:
+    def _draw(self, n: int, seed: int) -> Float[Tensor, "{n} latent_dim"]:
         return draw_latents(self.latents, self.network.latent_dim, n, seed)
 
 

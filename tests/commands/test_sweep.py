@@ -36,7 +36,7 @@ def experiment(tiny: tuple[str, ...], tmp_path: Path) -> Path:
 
 def rows(out: str) -> list[list[str]]:
     """The table's rows: their cells."""
-    return [[part.strip() for part in line.strip("│┃ ").split("│")] for line in out.splitlines() if "│" in line]
+    return [[cell.strip() for cell in line.strip("│┃ ").split("│")] for line in out.splitlines() if "│" in line]
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +44,62 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
 
 
-def test_a_sweep(experiment: Path, command: Callable[..., Any], here: Path) -> None:
+class FakeProcess:
+    """Notes what it was started with, and has ended."""
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        self.command, self.options, self.returncode = command, options, 0
+
+    def poll(self) -> int:
+        return self.returncode
+
+
+@pytest.mark.slow
+def test_a_job_that_is_refused_takes_no_other_with_it(
+    experiment: Path, command: Callable[..., Any], here: Path
+) -> None:
+    outcome = command(
+        "-m",
+        f"--config-dir={experiment}",
+        "experiment=tiny",
+        "loss=wgan_clip",
+        "dataset.batch_size=100000,16",
+        "trainer.max_steps=2",
+        "hydra.launcher.jobs=2",
+    )
+    assert outcome.status == 1
+    told = {row[0]: row[1:] for row in rows(outcome.out)}
+    assert told.keys() == {"dataset.batch_size=100000", "dataset.batch_size=16"}
+    assert told["dataset.batch_size=100000"][:2] == ["refused", "-"]
+    assert "dataset.batch_size is 100000, but the data set has only 1500 images to train on" in outcome.err
+    assert "Traceback" not in outcome.err
+    assert not (here / "outputs").exists()
+
+    (folder,) = (path.parent for path in here.glob("multirun/*/*/*/config.yaml"))
+    assert folder.name == "dataset.batch_size=16,experiment=tiny,loss=wgan_clip,trainer.max_steps=2"
+    assert re.fullmatch(r"multirun/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d", folder.parent.relative_to(here).as_posix())
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    assert (config["loss"]["name"], config["dataset"]["batch_size"]) == ("wgan_clip", 16)
+    assert config["network"]["latent_dim"] == 4  # as experiment=tiny has it
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["status"], results["iteration"]) == ("finished", 2)
+    assert "Finished at iteration 2" in (folder / CONSOLE).read_text()
+    status, iterations, _, *losses = told["dataset.batch_size=16"]
+    assert (status, iterations) == ("finished", "2")
+    assert losses == [f"{results['metrics'][name]:.3f}" for name in ("loss/discriminator", "loss/generator")]
+
+
+def test_every_combination_is_a_job_with_a_folder(
+    experiment: Path, command: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[FakeProcess] = []
+
+    def start(command: list[str], **options: Any) -> FakeProcess:
+        started.append(FakeProcess(command, **options))
+        return started[-1]
+
+    monkeypatch.setattr(launcher.subprocess, "Popen", start)
+    monkeypatch.setattr(launcher, "POLL_SECONDS", 0)
     outcome = command(
         "-m",
         f"--config-dir={experiment}",
@@ -56,51 +111,20 @@ def test_a_sweep(experiment: Path, command: Callable[..., Any], here: Path) -> N
         "hydra.sweep.dir=sweeps/first",
     )
     assert outcome.status == 0, outcome.err
-    folders = sorted(path.parent for path in (here / "sweeps" / "first").glob("*/config.yaml"))
-    assert [folder.name for folder in folders] == [
-        f"experiment=tiny,loss={loss},seed={seed},trainer.max_steps=2"
-        for loss in ("vanilla", "wgan_clip")
-        for seed in (1, 2)
+    chosen = [(loss, seed) for loss in ("vanilla", "wgan_clip") for seed in (1, 2)]
+    assert sorted(path.name for path in (here / "sweeps" / "first").iterdir() if path.is_dir()) == [
+        f"experiment=tiny,loss={loss},seed={seed},trainer.max_steps=2" for loss, seed in chosen
     ]
-    told = {row[0]: row[1:] for row in rows(outcome.out)}
-    assert len(told) == 4
-    for folder, (loss, seed) in zip(folders, [(a, b) for a in ("vanilla", "wgan_clip") for b in (1, 2)], strict=True):
-        config = yaml.safe_load((folder / "config.yaml").read_text())
-        assert (config["loss"]["name"], config["seed"]) == (loss, seed)
-        assert (config["network"]["latent_dim"], config["dataset"]["batch_size"]) == (4, 16)
-        results = json.loads((folder / "results.json").read_text())
-        assert (results["status"], results["iteration"], results["seed"]) == ("finished", 2, seed)
-        assert "Finished at iteration 2" in (folder / CONSOLE).read_text()
-        metrics = results["metrics"]
-        losses = [f"{metrics[name]:.3f}" for name in ("loss/discriminator", "loss/generator")]
-        status, iterations, _, *shown = told[f"loss={loss} seed={seed}"]
-        assert (status, iterations, shown) == ("finished", "2", losses)
+    assert [row[:2] for row in rows(outcome.out)] == [[f"loss={loss} seed={seed}", "finished"] for loss, seed in chosen]
+    for process, (loss, seed) in zip(started, chosen, strict=True):
+        folder = f"sweeps/first/experiment=tiny,loss={loss},seed={seed},trainer.max_steps=2"
+        assert {"experiment=tiny", f"loss={loss}", f"seed={seed}", "trainer.max_steps=2"} < set(process.command)
+        assert f'hydra.run.dir="{folder}"' in process.command
     assert "Traceback" not in outcome.err
     assert not (here / "outputs").exists()
 
 
-def test_a_job_that_is_refused_takes_no_other_with_it(
-    experiment: Path, command: Callable[..., Any], here: Path
-) -> None:
-    outcome = command(
-        "-m",
-        f"--config-dir={experiment}",
-        "experiment=tiny",
-        "dataset.batch_size=16,100000",
-        "trainer.max_steps=2",
-        "hydra.launcher.jobs=2",
-    )
-    assert outcome.status == 1
-    told = {row[0]: row[1:3] for row in rows(outcome.out)}
-    assert told == {"dataset.batch_size=16": ["finished", "2"], "dataset.batch_size=100000": ["refused", "-"]}
-    assert "dataset.batch_size is 100000, but the data set has only 1500 images to train on" in outcome.err
-    assert "Traceback" not in outcome.err
-    (folder,) = (path.parent for path in here.glob("multirun/*/*/*/config.yaml"))
-    assert "dataset.batch_size=16," in folder.name
-    assert re.fullmatch(r"multirun/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d", folder.parent.relative_to(here).as_posix())
-
-
-# Parts.
+# One by one.
 
 
 def job(number: int, *overrides: str, accelerator: str = "auto", code: int | None = 0, folder: Path = Path()) -> Job:
@@ -235,13 +259,6 @@ def test_a_failure_that_went_unseen_is_shown(tmp_path: Path, captured: bool, cod
     assert text.startswith("#3")
     assert ("line 39." in text) == shown
     assert "line 3." not in text
-
-
-class FakeProcess:
-    """Notes what it was started with."""
-
-    def __init__(self, command: list[str], **options: Any) -> None:
-        self.command, self.options, self.returncode = command, options, 0
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

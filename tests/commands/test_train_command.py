@@ -168,10 +168,10 @@ def test_ones_own_loss(go: Command, here: Path, tmp_path: Path) -> None:
 def test_a_data_set_is_looked_for_where_the_command_is_typed(go: Command, here: Path) -> None:
     folder = here / "sets" / "MNIST" / "raw"
     folder.mkdir(parents=True)
-    for part in ("train", "t10k"):
+    for split in ("train", "t10k"):
         for kind, shape in (("images-idx3", (16, 28, 28)), ("labels-idx1", (16,))):
             header = struct.pack(f">HBB{len(shape)}I", 0, 8, len(shape), *shape)
-            (folder / f"{part}-{kind}-ubyte").write_bytes(header + np.zeros(shape, np.uint8).tobytes())
+            (folder / f"{split}-{kind}-ubyte").write_bytes(header + np.zeros(shape, np.uint8).tobytes())
     outcome = go("dataset=mnist", "dataset.root=sets", "hydra.run.dir=elsewhere/run")
     assert outcome.status == 0, outcome.err
     assert sorted(path.name for path in here.iterdir()) == ["elsewhere", "sets"]

@@ -7,6 +7,7 @@ from math import sqrt
 import pytest
 import torch
 from torch.nn.functional import pad
+from typechecking import unchecked
 
 from gan_lightning.losses import augmentations
 from gan_lightning.losses.augmentations import (
@@ -276,7 +277,7 @@ class TestDiffAugment:
 
     @pytest.mark.parametrize("policy", [["colour"], ["color", "flip"], "color", []])
     def test_policy_must_be_known(self, policy):
-        with pytest.raises(ValueError, match=r"there are color, translation, cutout$"):
+        with unchecked(), pytest.raises(ValueError, match=r"there are color, translation, cutout$"):
             DiffAugment(policy)
 
     @pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan"), Linear(0, 2), Linear(-1, 0)])

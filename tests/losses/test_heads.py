@@ -147,6 +147,10 @@ class TestPullingAway:
     def test_discriminator_has_none(self):
         assert PullingAway(3).discriminator(embeddings(), embeddings(), None, CODED) == {}
 
+    def test_columns_may_be_of_packs_and_labels_are_of_samples(self):
+        labels = torch.zeros(2 * len(EMBEDDINGS), dtype=torch.int64)
+        assert PullingAway(3).discriminator(embeddings(), embeddings(), labels, CODED) == {}
+
     def test_lengths_and_signs_do_not_matter(self):
         scaled = embeddings() * torch.tensor([[0.01], [-3.0], [7.0], [-1e3]])
         close(PullingAway(3, weight=1.0).generator(scaled, CODED), pulling_away=1.18 / 6)

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
+from typechecking import unchecked
 
 from gan_lightning.losses.objectives import (
     BEGAN,
@@ -382,7 +384,10 @@ class TestRelativistic:
     @pytest.mark.parametrize("kind", [RelativisticPaired, RelativisticAverage])
     def test_inner_loss_is_softplus_by_default_and_must_be_known(self, kind):
         assert kind() == kind("softplus")
-        with pytest.raises(ValueError, match=r"^inner is 'square'; there are softplus, least_squares, hinge$"):
+        with (
+            unchecked(),
+            pytest.raises(ValueError, match=r"^inner is 'square'; there are softplus, least_squares, hinge$"),
+        ):
             kind("square")
 
     def test_pairs_are_equally_many(self):
@@ -491,3 +496,9 @@ class TestBEGAN:
 @pytest.mark.parametrize(("labels", "expected"), [({}, 0.5), ({"a": -1.0, "b": 1.0, "c": 0.0}, 0.0), ({"a": 3.0}, 2.0)])
 def test_boundary_of_least_squares_is_between_its_labels(labels, expected):
     assert LeastSquares(**labels).boundary() == expected
+
+
+def test_shapes_are_checked():
+    """In every pure room, while tests run."""
+    with pytest.raises(TypeCheckError, match="parameter 'fake_logits'"):
+        Wasserstein().discriminator(torch.zeros(3), torch.zeros(3, 2))

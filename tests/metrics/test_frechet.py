@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from gan_lightning.metrics.frechet import FrechetDistance, Moments, distance, frechet_distance, moments
 from gan_lightning.metrics.observed import Observed
@@ -77,3 +78,8 @@ def test_refuses_what_has_no_covariance():
 def test_asks_for_more_samples_than_features(real, fake, lacks):
     real, fake = (Observed(torch.zeros(count, 2), torch.zeros(count, 64)) for count in (real, fake))
     assert FrechetDistance().missing(real, fake) == ("more samples than features (65 for 64)" if lacks else None)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(TypeCheckError, match="parameter 'fake'"):
+        frechet_distance(torch.zeros(5, 2), torch.zeros(5, 3))

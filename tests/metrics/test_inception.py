@@ -44,7 +44,8 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def network(weights):
-    return Inception(str(weights), file_hash(weights)).open(SampleSet(pictures(1, 3, 8, 8), None), None)
+    samples = SampleSet(pictures(1, 3, 8, 8))
+    return Inception(str(weights), file_hash(weights)).open(samples, samples)
 
 
 def test_agrees_with_torch_fidelity(weights, network):
@@ -118,7 +119,8 @@ def test_protocol(weights, network):
 def test_spends_no_random_numbers(weights):
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    Inception(str(weights), file_hash(weights)).open(SampleSet(pictures(1, 3, 8, 8), None), None)
+    samples = SampleSet(pictures(1, 3, 8, 8))
+    Inception(str(weights), file_hash(weights)).open(samples, samples)
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -5,7 +5,9 @@ from collections import Counter
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import nn
+from typechecking import unchecked
 
 from gan_lightning.networks.autoencoder import AutoEncoder
 from gan_lightning.networks.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -116,7 +118,7 @@ class TestShapes:
     def test_generator_knows_its_latents(self, family, shape):
         generator = build_generator(family, shape)
         assert generator.latent_dim == LATENT
-        with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        with unchecked(), pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
             generator(torch.zeros(2, LATENT + 1))
 
 
@@ -345,7 +347,7 @@ class TestLabels:
         assert difference[[0, 2]].max() == pytest.approx(0, abs=1e-7)
         with pytest.raises(ValueError, match="needs labels"):
             discriminator(samples)
-        with pytest.raises(RuntimeError, match="invalid for input of size"):
+        with unchecked(), pytest.raises(RuntimeError, match="invalid for input of size"):
             discriminator(samples, torch.zeros(2 * len(samples) * packing, dtype=torch.int64))
 
     @pytest.mark.parametrize("family", FAMILIES)
@@ -466,3 +468,8 @@ def test_copies_compute_the_same_and_are_apart(build, kind):
     assert torch.equal(twin(inputs), expected)
     twin.load_state_dict(network.state_dict())
     assert torch.equal(twin(inputs), network(inputs))
+
+
+def test_shapes_are_checked():
+    with pytest.raises(TypeCheckError, match="parameter 'latents'"):
+        MLPGenerator(LATENT, (2,))(torch.zeros(2, LATENT + 1))

@@ -162,10 +162,10 @@ def test_events_hold_the_hyperparameters(trained):
     for loss, n_critic, seen in (("vanilla", 1, "-"), ("wgan_gp", 5, "gradient_penalty")):
         run, events = trained[loss]
         data = {}
-        for part in ("experiment", "session_start_info"):
-            plugin = events.summary_metadata[f"_hparams_/{part}"].plugin_data
+        for name in ("experiment", "session_start_info"):
+            plugin = events.summary_metadata[f"_hparams_/{name}"].plugin_data
             assert plugin.plugin_name == "hparams"
-            data[part] = HParamsPluginData.FromString(plugin.content)
+            data[name] = HParamsPluginData.FromString(plugin.content)
         values = data["session_start_info"].session_start_info.hparams
         assert values["loss"].string_value == loss
         assert values["regularizer"].string_value == seen

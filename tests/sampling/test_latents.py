@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 
 from gan_lightning.sampling.drawing import draw_latents
 from gan_lightning.sampling.latents import Coded, Normal, Uniform
@@ -94,3 +95,8 @@ def test_latents_of_pictures_have_the_priors_distribution():
     drawn = draw_latents(Uniform(2.0), 3, 3000, seed=1)
     assert drawn.abs().max() <= 2
     torch.testing.assert_close(drawn.T.cov(), torch.eye(3) * 4 / 3, rtol=0, atol=0.1)
+
+
+def test_shapes_are_checked():
+    with pytest.raises(TypeCheckError, match="parameter 'end'"):
+        Normal().path(torch.ones(2), torch.ones(3), 4)

@@ -42,7 +42,7 @@ def sigmoid(network: Any) -> Any:
     return network
 
 
-# (generator, discriminator, objective, regularizers, heads), and a part of the one reason, or None.
+# (generator, discriminator, objective, regularizers, heads), and some words of the one reason, or None.
 COMBINATIONS: dict[str, tuple[Any, Any, Any, dict[str, Any], dict[str, Any], str | None]] = {
     "outputs": (G(), D(outputs=2), Vanilla(), {}, {}, r"gives 2 numbers .* reads 1: .*outputs=1"),
     "outputs of heads": (

@@ -36,6 +36,7 @@ RATE = 0.1
 LOSSES = ("vanilla", "wgan_gp")
 OTHERS = ("acgan", "r3gan", "began", "pacgan")  # of which only the ends are compared
 RANKS = (0, 1)
+MEASURED = ("vanilla", "acgan")
 EVALUATED = ("evaluation.every=3", "evaluation.samples=600", "extractor=identity", "metric=[frechet,classes]")
 
 
@@ -79,7 +80,7 @@ def record_and_train(folder: Path, loss: str, *overrides: str) -> None:
         "samples.count=4",
         "trainer.accelerator=cpu",
         "trainer.enable_progress_bar=false",
-        *EVALUATED,
+        *(EVALUATED if loss in MEASURED else ()),
         *overrides,
         f"seed={SEED}",
         "trainer.devices=2",
@@ -125,7 +126,7 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("loss", ["vanilla", "acgan"])
+@pytest.mark.parametrize("loss", MEASURED)
 def test_two_ranks_evaluate_as_one_does(two_ranks: Path, loss: str) -> None:
     """Of 600 samples, made in batches of 256, one rank makes the first and the last."""
     record = json.loads((two_ranks / loss / "results.json").read_text())["evaluation"]["last"]
@@ -210,8 +211,8 @@ def test_gradients_are_the_means_of_the_ranks(two_ranks, loss):
 
     for network in ("discriminator", "generator"):
         own = [gradients[network] for gradients, _ in alone]
-        for gradient, *parts in zip(averaged[network], *own, strict=True):
-            torch.testing.assert_close(gradient, torch.stack(parts).mean(0), rtol=1e-4, atol=1e-6)
+        for gradient, *of_ranks in zip(averaged[network], *own, strict=True):
+            torch.testing.assert_close(gradient, torch.stack(of_ranks).mean(0), rtol=1e-4, atol=1e-6)
         assert not torch.allclose(own[0][0], own[1][0], rtol=1e-2)
     with (two_ranks / loss / "metrics.csv").open(newline="") as file:
         row = next(csv.DictReader(file))
@@ -226,11 +227,11 @@ def test_ranks_end_equal(two_ranks, loss):
     first, second = recorded(two_ranks, loss)
     assert not torch.equal(first["rounds"][0], second["rounds"][0])
     own = ("running", "num_batches")  # statistics of each rank's own minibatches
-    names = [name for name in first["final"] if not any(part in name for part in own)]
+    names = [name for name in first["final"] if not any(word in name for word in own)]
     for name in names:
         assert torch.equal(first["final"][name], second["final"][name]), name
-    for part in ("generator.", "discriminator."):
-        changed = [name for name in names if name.startswith(part) and first["initial"][name].ndim > 1]
+    for prefix in ("generator.", "discriminator."):
+        changed = [name for name in names if name.startswith(prefix) and first["initial"][name].ndim > 1]
         assert changed
         assert not all(torch.equal(first["final"][name], first["initial"][name]) for name in changed)
 

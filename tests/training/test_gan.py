@@ -79,7 +79,7 @@ class Keep(Callback):
 
 @pytest.mark.parametrize("n_critic", [1, 2, 5])
 @pytest.mark.parametrize("loss", ["vanilla", "wgan_gp"])
-def test_optimizers_step_as_often_as_the_schedule_says(tiny, loss, n_critic):
+def test_optimizers_step_as_often_as_n_critic_says(tiny, loss, n_critic):
     trained = tiny("run", f"loss={loss}", f"loss.n_critic={n_critic}", "trainer.max_steps=7")
 
     checkpoint = trained.checkpoint()
@@ -218,8 +218,8 @@ def test_a_seed_decides_every_bit(tiny, same, loss, network):
     same(second.checkpoint()["optimizer_states"], first.checkpoint()["optimizer_states"])
     assert second.rows() == first.rows()
     assert first.iterations() == [2, 4, 6]
-    for part in ("generator", "discriminator", "ema_generator"):
-        weights, others = first.weights(part), other.weights(part)
+    for owner in ("generator", "discriminator", "ema_generator"):
+        weights, others = first.weights(owner), other.weights(owner)
         matrices = [name for name, value in weights.items() if value.ndim > 1]
         assert matrices
         assert not any(torch.equal(weights[name], others[name]) for name in matrices)

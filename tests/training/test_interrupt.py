@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from pytorch_lightning import Callback, LightningModule, Trainer
 
+from gan_lightning.__main__ import main
 from gan_lightning.training.interrupt import SIGNALS
 
 EACH = "trainer.log_every_n_steps=1"
@@ -48,10 +49,12 @@ def current() -> list[Any]:
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_signal_ends_the_run_after_its_iteration(tiny, resume, watch, same, number, capsys):
+def test_a_signal_ends_the_run_after_its_iteration_and_handlers_are_put_back(tiny, resume, watch, same, number, capsys):
     whole = tiny("whole", EACH, "trainer.max_steps=8")
+    assert current() == [baseline, baseline]
     watch(Send(4, number))
     stopped = tiny("run", EACH, "trainer.max_steps=8")
+    assert current() == [baseline, baseline]
 
     assert stopped.run.status == stopped.results()["status"] == number.name
     assert stopped.run.iteration == stopped.results()["iteration"] == 5
@@ -65,17 +68,6 @@ def test_signal_ends_the_run_after_its_iteration(tiny, resume, watch, same, numb
     same(resumed.checkpoint()["state_dict"], whole.checkpoint()["state_dict"])
     same(resumed.checkpoint()["optimizer_states"], whole.checkpoint()["optimizer_states"])
     assert resumed.rows() == whole.rows()
-
-
-def test_handlers_are_put_back_after_a_run(tiny):
-    tiny("run", "trainer.max_steps=2")
-    assert current() == [baseline, baseline]
-
-
-def test_handlers_are_put_back_after_a_signal(tiny, watch):
-    watch(Send(1, signal.SIGTERM))
-    tiny("run", "trainer.max_steps=4")
-    assert current() == [baseline, baseline]
 
 
 def test_handlers_are_put_back_after_an_error(tiny, watch):
@@ -118,7 +110,14 @@ def test_run_in_a_thread_leaves_signals_alone(tiny, watch):
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_exit_status_of_a_process(tiny_command, folder, resume, tmp_path, number, status):
+def test_the_exit_status_tells_the_signal(tiny_command, folder, watch, tmp_path, number, status):
+    watch(Send(1, number))
+    _, _, _, *arguments = tiny_command(f"hydra.run.dir={tmp_path / 'run'}", "trainer.max_steps=4", EACH)
+    assert main(arguments) == status
+    assert folder("run").results()["status"] == number.name
+
+
+def test_sigterm_ends_a_process_that_can_be_resumed(tiny_command, folder, resume, tmp_path):
     endless = ("trainer.max_steps=1000000", "checkpoint.every=1000000", "samples.every=1000000", EACH)
     command = tiny_command(*endless, f"hydra.run.dir={tmp_path / 'run'}")
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -126,8 +125,8 @@ def test_exit_status_of_a_process(tiny_command, folder, resume, tmp_path, number
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=output, stderr=output)
     try:
         wait_for_rows(process, tmp_path / "run" / "metrics.csv", 20)
-        process.send_signal(number)
-        assert process.wait(timeout=10) == status
+        process.terminate()
+        assert process.wait(timeout=60) == 143
     finally:
         process.kill()
         process.wait()
@@ -135,7 +134,7 @@ def test_exit_status_of_a_process(tiny_command, folder, resume, tmp_path, number
     stopped = folder("run")
     iteration = stopped.checkpoint()["global_step"]
     assert iteration >= 20
-    assert stopped.results()["status"] == number.name
+    assert stopped.results()["status"] == "SIGTERM"
     assert stopped.results()["iteration"] == iteration
     assert stopped.iterations() == list(range(1, iteration + 1))
 

@@ -80,31 +80,31 @@ def test_labels_go_to_the_networks_that_take_any(of_generator, of_discriminator,
     classes = 0 if of_discriminator == "none" else CLASSES
     discriminator = DiscriminatorMLP(norm=norm, classes=classes, label_input=of_discriminator)
     model = Steps(generator, discriminator, Vanilla(), SGD, SGD)
-    made, judged = Spy(generator), Spy(discriminator)
+    made, shown = Spy(generator), Spy(discriminator)
 
     model.both(samples(), LABELS)
 
     # Once for the discriminator's step and once for the generator's: the minibatch's own labels.
     expected = [None] * 2 if of_generator == "none" else [LABELS.tolist()] * 2
     assert [None if labels is None else labels.tolist() for labels in made.labels] == expected
-    told = torch.cat([torch.zeros(0, dtype=torch.int64), *(labels for labels in judged.labels if labels is not None)])
+    told = torch.cat([torch.zeros(0, dtype=torch.int64), *(labels for labels in shown.labels if labels is not None)])
     # Reals, fakes of the discriminator's step and fakes of the generator's.
     assert told.tolist() == ([] if of_discriminator == "none" else LABELS.tolist() * 3)
-    assert sum(len(inputs) for inputs in judged.inputs) == 18
-    assert len(judged.inputs) == (3 if norm == "batch" else 2)
+    assert sum(len(inputs) for inputs in shown.inputs) == 18
+    assert len(shown.inputs) == (3 if norm == "batch" else 2)
 
 
-def test_fakes_are_judged_with_the_labels_they_were_made_from():
+def test_fakes_are_shown_with_the_labels_they_were_made_from():
     torch.manual_seed(1)
     generator = GeneratorMLP(classes=CLASSES, label_input="concat", norm="none")
     discriminator = DiscriminatorMLP(classes=CLASSES, label_input="concat")
     model = Steps(generator, discriminator, Hinge(), SGD, SGD)
-    made, judged = Spy(generator), Spy(discriminator)
+    made, shown = Spy(generator), Spy(discriminator)
     model.discriminator_step(samples(), model.configure_optimizers()[1], LABELS)
-    real, fake = judged.inputs[0].chunk(2)
+    real, fake = shown.inputs[0].chunk(2)
     assert torch.equal(real, samples())
     assert torch.equal(fake, made.outputs[0])
-    assert torch.equal(judged.labels[0], torch.cat([LABELS, LABELS]))
+    assert torch.equal(shown.labels[0], torch.cat([LABELS, LABELS]))
     alone = generator(made.inputs[0], LABELS)
     assert torch.equal(fake, alone)
     assert not torch.equal(fake, generator(made.inputs[0], LABELS.flip(0)))
@@ -146,20 +146,20 @@ def test_the_discriminator_is_shown_packs(uses_real):
     discriminator = DiscriminatorMLP(packing=3, classes=CLASSES, label_input="projection")
     objective = RelativisticPaired() if uses_real else Vanilla()
     model = Steps(generator, discriminator, objective, SGD, SGD, regularizers={"r1": R1(2.0)})
-    made, judged = Spy(generator), Spy(discriminator)
+    made, shown = Spy(generator), Spy(discriminator)
 
     model.both(samples(), LABELS)
 
     # Both steps make six fakes. The discriminator sees two packs of reals and two of fakes, R1 those of reals again.
     assert [len(made_samples) for made_samples in made.outputs] == [6, 6]
     counts = [4, 2, 4 if uses_real else 2]
-    assert [tuple(inputs.shape) for inputs in judged.inputs] == [(count, 6, 3, 3) for count in counts]
-    assert [tuple(labels.shape) for labels in judged.labels] == [(count, 3) for count in counts]
-    assert [tuple(logits.shape) for logits in judged.outputs] == [(count,) for count in counts]
-    assert torch.equal(judged.inputs[0][:2], pack(samples(), 3))
-    assert torch.equal(judged.inputs[0][0, 2:4], samples()[1])
-    assert torch.equal(judged.inputs[0][2:], pack(made.outputs[0], 3))
-    assert judged.labels[1].tolist() == LABELS.view(2, 3).tolist()
+    assert [tuple(inputs.shape) for inputs in shown.inputs] == [(count, 6, 3, 3) for count in counts]
+    assert [tuple(labels.shape) for labels in shown.labels] == [(count, 3) for count in counts]
+    assert [tuple(logits.shape) for logits in shown.outputs] == [(count,) for count in counts]
+    assert torch.equal(shown.inputs[0][:2], pack(samples(), 3))
+    assert torch.equal(shown.inputs[0][0, 2:4], samples()[1])
+    assert torch.equal(shown.inputs[0][2:], pack(made.outputs[0], 3))
+    assert shown.labels[1].tolist() == LABELS.view(2, 3).tolist()
 
 
 # Transformations
@@ -186,7 +186,7 @@ def test_all_that_the_discriminator_sees_is_transformed(uses_real):
     regularizers = {"first": first, "r1": R1(1.0), "second": second}
     objective = RelativisticPaired() if uses_real else Vanilla()
     model = Steps(generator, discriminator, objective, SGD, SGD, regularizers=regularizers)
-    made, judged = Spy(generator), Spy(discriminator)
+    made, shown = Spy(generator), Spy(discriminator)
 
     model.both(samples())
 
@@ -197,9 +197,9 @@ def test_all_that_the_discriminator_sees_is_transformed(uses_real):
         assert torch.equal(given, sample)
         assert torch.equal(then, sample * -2)  # in the order of the configuration, before samples are packed
     both = torch.cat([pack(samples() * -0.5, 2), pack(made.outputs[0] * -0.5, 2)])
-    assert torch.equal(judged.inputs[0], both)
-    assert torch.equal(judged.inputs[1], pack(samples() * -0.5, 2))  # of the penalty
-    assert torch.equal(judged.inputs[-1][-3:], pack(made.outputs[1] * -0.5, 2))
+    assert torch.equal(shown.inputs[0], both)
+    assert torch.equal(shown.inputs[1], pack(samples() * -0.5, 2))  # of the penalty
+    assert torch.equal(shown.inputs[-1][-3:], pack(made.outputs[1] * -0.5, 2))
 
 
 def test_the_generator_learns_through_a_transformation():
@@ -297,20 +297,20 @@ def test_the_terms_of_heads_are_in_both_losses():
     discriminator = DiscriminatorMLP(outputs=1 + CLASSES + 4)
     model = Steps(generator, discriminator, Vanilla(), SGD, SGD, heads=heads)
     before = {name: value.clone() for name, value in discriminator.state_dict().items()}
-    made, judged = Spy(generator), Spy(discriminator)
+    made, shown = Spy(generator), Spy(discriminator)
 
     logged = model.both(samples(), LABELS)
 
-    real, fake = judged.outputs[0].chunk(2)
+    real, fake = shown.outputs[0].chunk(2)
     terms = {
         "adversarial": Vanilla().discriminator(real[:, 0], fake[:, 0])["adversarial"],
         "classification_real": 0.5 * cross_entropy(real[:, 1:6], LABELS),
         "classification_fake": 0.5 * cross_entropy(fake[:, 1:6], LABELS),
     }
     of_generator = {
-        "adversarial": Vanilla().generator(judged.outputs[1][:, 0])["adversarial"],
-        "classification_fake": 2.0 * cross_entropy(judged.outputs[1][:, 1:6], LABELS),
-        **PullingAway(4, 0.25).generator(judged.outputs[1][:, 6:], Drawn(made.inputs[1], LABELS)),
+        "adversarial": Vanilla().generator(shown.outputs[1][:, 0])["adversarial"],
+        "classification_fake": 2.0 * cross_entropy(shown.outputs[1][:, 1:6], LABELS),
+        **PullingAway(4, 0.25).generator(shown.outputs[1][:, 6:], Drawn(made.inputs[1], LABELS)),
     }
     for network, expected in (("discriminator", terms), ("generator", of_generator)):
         for name, term in expected.items():
@@ -329,12 +329,12 @@ def test_codes_are_read_from_the_latents_of_the_fakes():
     generator = partial(MLPGenerator, 7, SHAPE, hidden_dim=6, blocks=1)()
     prior = Coded([3], 2)
     model = Steps(generator, DiscriminatorMLP(outputs=6), Vanilla(), SGD, SGD, heads={"info": head}, latents=prior)
-    made, judged = Spy(generator), Spy(model.discriminator)
+    made, shown = Spy(generator), Spy(model.discriminator)
 
     logged = model.both(samples())
 
     for number, network in enumerate(("discriminator", "generator")):
-        latents, columns = made.inputs[number], judged.outputs[number][-6:, 1:]
+        latents, columns = made.inputs[number], shown.outputs[number][-6:, 1:]
         codes = cross_entropy(columns[:, :3], latents[:, 2:5].argmax(1))
         means = (columns[:, 3:] - latents[:, 5:]).square().sum(1).mean() / 2
         assert logged[f"loss/{network}/categorical_codes"] == pytest.approx(codes.item(), rel=1e-5)
@@ -369,7 +369,7 @@ def test_began_moves_k_after_the_generators_step():
     objective = BEGAN(gamma=0.75, k_rate=0.5)
     objective.k.fill_(0.25)
     model = Steps(GeneratorMLP(), discriminator, objective, SGD, SGD)
-    optimizers, judged = model.configure_optimizers(), Spy(discriminator)
+    optimizers, shown = model.configure_optimizers(), Spy(discriminator)
 
     model.discriminator_step(samples(), optimizers[1])
     assert objective.k.item() == 0.25
@@ -378,11 +378,11 @@ def test_began_moves_k_after_the_generators_step():
     model.generator_step(samples(), optimizers[0], real_mean=real_mean)
 
     # The reals of the last discriminator step; the fakes of the generator's.
-    real, fake = -judged.outputs[1][:6].mean().item(), -judged.outputs[2].mean().item()
+    real, fake = -shown.outputs[1][:6].mean().item(), -shown.outputs[2].mean().item()
     assert objective.k.item() == pytest.approx(min(max(0.25 + 0.5 * (0.75 * real - fake), 0), 1), rel=1e-5)
     assert 0 < objective.k.item() != 0.25
-    first, second = model.means.take(), judged.outputs[0]
-    losses = [0.25 * outputs[6:].mean().item() - outputs[:6].mean().item() for outputs in (second, judged.outputs[1])]
+    first, second = model.means.take(), shown.outputs[0]
+    losses = [0.25 * outputs[6:].mean().item() - outputs[:6].mean().item() for outputs in (second, shown.outputs[1])]
     assert first["loss/discriminator/adversarial"] == pytest.approx(sum(losses) / 2, rel=1e-5)
     assert first["discriminator/k"] == pytest.approx(0.25)
 
@@ -396,7 +396,7 @@ def test_began_keeps_its_k(tiny, resume, same):
     assert len(set(ks)) > 2
     assert whole.checkpoint("iteration=00000002")["state_dict"]["objective.k"] == pytest.approx(ks[2], rel=1e-4)
 
-    parts = tiny("parts", *overrides, *lr, "trainer.max_steps=3")
-    parts = resume(parts.path, "trainer.max_steps=5")
-    same(parts.checkpoint()["state_dict"], whole.checkpoint()["state_dict"])
+    stopped = tiny("stopped", *overrides, *lr, "trainer.max_steps=3")
+    resumed = resume(stopped.path, "trainer.max_steps=5")
+    same(resumed.checkpoint()["state_dict"], whole.checkpoint()["state_dict"])
     assert whole.checkpoint()["state_dict"]["objective.k"] > 0

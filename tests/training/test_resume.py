@@ -58,14 +58,14 @@ def assert_same_end(actual: Any, expected: Any, same: Any) -> None:
 def test_stopped_and_resumed_is_as_in_one_go(tiny, resume, same, recipe, stops):
     whole = tiny("whole", *RECIPES[recipe], *EACH, "trainer.max_steps=9")
 
-    parts = tiny("parts", *RECIPES[recipe], *EACH, f"trainer.max_steps={stops[0]}")
+    stopped = tiny("stopped", *RECIPES[recipe], *EACH, f"trainer.max_steps={stops[0]}")
     for stop in (*stops[1:], 9):
-        parts = resume(parts.path, f"trainer.max_steps={stop}")
+        resumed = resume(stopped.path, f"trainer.max_steps={stop}")
 
-    assert parts.run.iteration == parts.results()["iteration"] == 9
-    assert parts.run.status == parts.results()["status"] == "finished"
-    assert_same_end(parts, whole, same)
-    events = parts.events()
+    assert resumed.run.iteration == resumed.results()["iteration"] == 9
+    assert resumed.run.status == resumed.results()["status"] == "finished"
+    assert_same_end(resumed, whole, same)
+    events = resumed.events()
     for tag in events.Tags()["scalars"]:
         assert [event.step for event in events.Scalars(tag)] == list(range(1, 10))
     assert [event.step for event in events.Images("samples/generator")] == [0, 2, 4, 6, 8, 9]
@@ -77,21 +77,21 @@ def test_iterations_after_the_last_checkpoint_of_a_crashed_run_are_done_again(ti
     whole = tiny("whole", *overrides)
     watch(Crash(8))
     with pytest.raises(RuntimeError, match="a crash"):
-        tiny("parts", *overrides)
-    crashed = folder("parts")
+        tiny("crashed", *overrides)
+    crashed = folder("crashed")
     assert crashed.results()["status"] == "failed"
     assert crashed.checkpoint()["global_step"] == 6
     assert crashed.iterations() == [1, 2, 3, 4, 5, 6, 7, 8]
 
     watch()
-    parts = resume(crashed.path)
+    resumed = resume(crashed.path)
 
-    assert_same_end(parts, whole, same)
-    events = parts.events()
+    assert_same_end(resumed, whole, same)
+    events = resumed.events()
     for tag in events.Tags()["scalars"]:
         assert [event.step for event in events.Scalars(tag)] == list(range(1, 10))
     assert [event.step for event in events.Images("samples/generator")] == [0, 2, 4, 6, 8, 9]
-    assert parts.results()["status"] == "finished"
+    assert resumed.results()["status"] == "finished"
 
 
 # What each of conf/loss is resumed with, beside itself: their networks' sizes make a pass of seven minibatches.
@@ -103,7 +103,7 @@ BESIDES = {
         "loss.critic_updates.boost_every=5",
     )
 }
-PARTS = {
+CHOICES = {
     **{loss: (f"loss={loss}", *BESIDES.get(loss, ())) for loss in LOSSES},
     "projection": ("conditioning=projection", "network.discriminator.norm=batch"),
     "concat": ("conditioning=concat", "loss=wgan_gp", "loss.n_critic=2"),
@@ -121,22 +121,22 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", CHOICES)
 def test_every_loss_goes_on_bit_for_bit(tiny, folder, resume, watch, same, name):
     """Of a crashed run, since a schedule over the whole run would be another for another trainer.max_steps."""
-    overrides = (*PARTS[name], "dataset.batch_size=208", "checkpoint.every=2", "trainer.log_every_n_steps=1")
+    overrides = (*CHOICES[name], "dataset.batch_size=208", "checkpoint.every=2", "trainer.log_every_n_steps=1")
     whole = tiny("whole", *overrides, "trainer.max_steps=5")
     watch(Crash(3))
     with pytest.raises(RuntimeError, match="a crash"):
-        tiny("parts", *overrides, "trainer.max_steps=5")
-    assert folder("parts").checkpoint()["global_step"] == 2
+        tiny("crashed", *overrides, "trainer.max_steps=5")
+    assert folder("crashed").checkpoint()["global_step"] == 2
 
     watch()
-    parts = resume(folder("parts").path)
+    resumed = resume(folder("crashed").path)
 
-    assert_same_end(parts, whole, same)
-    changed = parts.weights("generator")
-    assert not all(torch.equal(changed[key], value) for key, value in parts.weights("ema_generator").items())
+    assert_same_end(resumed, whole, same)
+    changed = resumed.weights("generator")
+    assert not all(torch.equal(changed[key], value) for key, value in resumed.weights("ema_generator").items())
 
 
 def test_means_over_a_log_window_survive_a_stop_inside_it(tiny, folder, resume, watch, same):
@@ -144,20 +144,20 @@ def test_means_over_a_log_window_survive_a_stop_inside_it(tiny, folder, resume, 
     whole = tiny("whole", *overrides)
     watch(Crash(8))
     with pytest.raises(RuntimeError, match="a crash"):
-        tiny("parts", *overrides)
+        tiny("crashed", *overrides)
 
     watch()
-    parts = resume(folder("parts").path)
+    resumed = resume(folder("crashed").path)
 
-    assert parts.iterations() == [5, 10, 15]
-    assert_same_end(parts, whole, same)
+    assert resumed.iterations() == [5, 10, 15]
+    assert_same_end(resumed, whole, same)
 
 
 def test_seconds_go_on_and_the_recorded_config_stays(tiny, resume):
-    part = tiny("run", *EACH, "trainer.max_steps=3")
-    before, config = part.results(), part.config()
+    stopped = tiny("run", *EACH, "trainer.max_steps=3")
+    before, config = stopped.results(), stopped.config()
 
-    resumed = resume(part.path, "trainer.max_steps=6")
+    resumed = resume(stopped.path, "trainer.max_steps=6")
 
     seconds = [event.value for event in resumed.events().Scalars("progress/seconds")]
     assert seconds == sorted(seconds)
@@ -181,13 +181,13 @@ def test_resuming_a_complete_run_changes_nothing(tiny, resume, capsys):
 
 
 def test_a_resumed_run_remains_the_run_it_is(tiny, resume):
-    part = tiny("run", "trainer.max_steps=3")
-    before = part.files()
+    stopped = tiny("run", "trainer.max_steps=3")
+    before = stopped.files()
 
     for override in ("seed=1", "loss.n_critic=2", "dataset.batch_size=32", "loss=wgan_gp", "ema.decay=0.5"):
         with pytest.raises(UserError, match=override.partition("=")[0]):
-            resume(part.path, "trainer.max_steps=6", override)
-    assert part.files() == before
+            resume(stopped.path, "trainer.max_steps=6", override)
+    assert stopped.files() == before
 
 
 # resume=auto

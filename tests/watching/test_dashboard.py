@@ -163,10 +163,10 @@ def test_neighbours_are_the_nearest_training_images_in_order():
 
 def test_neighbours_are_found_across_chunks_and_never_held_out(monkeypatch):
     monkeypatch.setattr(dashboard, "CHUNK", 2)
-    part = data(held_out=3)
-    fake = part.subset("held_out").samples.float().div(127.5).sub(1)
-    levels = Dashboard(part, seed=0).beside_neighbours(fake)[:, 0, 0, 0].add(1).mul(127.5).round().int().view(3, -1)
-    training = part.subset("train").samples[:, 0, 0, 0].int()
+    divided = data(held_out=3)
+    fake = divided.subset("held_out").samples.float().div(127.5).sub(1)
+    levels = Dashboard(divided, seed=0).beside_neighbours(fake)[:, 0, 0, 0].add(1).mul(127.5).round().int().view(3, -1)
+    training = divided.subset("train").samples[:, 0, 0, 0].int()
     for level, *neighbours in levels.tolist():
         distances = sorted((training - level).abs().tolist())
         assert [abs(neighbour - level) for neighbour in neighbours] == distances[:NEIGHBOURS]

@@ -61,9 +61,9 @@ def test_evaluating_changes_nothing_of_the_training(tiny, trained, same):
 
 
 def test_a_resumed_run_remembers_the_best(tiny, resume, trained):
-    parts = tiny("parts", *EVERY_TWO, "trainer.max_steps=4", "trainer.log_every_n_steps=3")
-    parts = resume(parts.path, "trainer.max_steps=7")
-    same_records, records = trained.results()["evaluation"], parts.results()["evaluation"]
+    stopped = tiny("stopped", *EVERY_TWO, "trainer.max_steps=4", "trainer.log_every_n_steps=3")
+    resumed = resume(stopped.path, "trainer.max_steps=7")
+    same_records, records = trained.results()["evaluation"], resumed.results()["evaluation"]
     for name in ("last", "best"):
         assert records[name]["iteration"] == same_records[name]["iteration"]
         assert records[name]["values"] == same_records[name]["values"]
@@ -88,11 +88,11 @@ def test_without_progress_a_run_stops(tiny):
 
 
 def test_another_protocol_begins_anew(tiny, resume, trained):
-    parts = tiny("parts", *EVERY_TWO, "trainer.max_steps=4", "trainer.log_every_n_steps=3")
-    parts = resume(parts.path, "trainer.max_steps=7", "evaluation.samples=60")
-    records = parts.results()["evaluation"]
+    stopped = tiny("stopped", *EVERY_TWO, "trainer.max_steps=4", "trainer.log_every_n_steps=3")
+    resumed = resume(stopped.path, "trainer.max_steps=7", "evaluation.samples=60")
+    records = resumed.results()["evaluation"]
     assert records["best"]["protocol"]["samples"] == records["last"]["protocol"]["samples"] == 60
-    assert [event.step for event in parts.events().Tensors("evaluation/protocol/text_summary")] == [2, 6]
+    assert [event.step for event in resumed.events().Tensors("evaluation/protocol/text_summary")] == [2, 6]
 
 
 @pytest.mark.parametrize("option", ["evaluation.patience=1", "evaluation.best=modes_covered"])
