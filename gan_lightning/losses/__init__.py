@@ -1,4 +1,7 @@
-"""Objectives, heads, regularizers and augmentations: functions of logits and of a callable critic. torch alone."""
+"""Objectives, heads, regularizers and augmentations: functions of logits and of a callable critic.
+
+They import torch and jaxtyping alone.
+"""
 
 from typing import TYPE_CHECKING
 

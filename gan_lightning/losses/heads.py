@@ -6,8 +6,8 @@ A head is a frozen dataclass. It works with any objective, which never hears of 
     discriminator(real, fake, real_labels, drawn) -> Terms    added to the discriminator's loss
     generator(fake, drawn)                        -> Terms    added to the generator's loss
 
-`real` and `fake` are its columns, (N, outputs), and `drawn` is what the fakes were made from. Weights are included in
-the terms.
+`real` and `fake` are its columns, (N, outputs), a row a sample or a pack; labels are those of samples. `drawn` is what
+the fakes were made from. Weights are included in the terms.
 """
 
 from collections.abc import Sequence

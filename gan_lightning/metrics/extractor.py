@@ -13,13 +13,16 @@ from gan_lightning.samples import SampleSet
 
 @dataclass(frozen=True)
 class FeatureNetwork:
-    """A network that is ready for use. `module` maps samples, uint8 (N, C, H, W) or float32 (N, d), to features
-    (N, D), float32, and logits of classes (N, K), or None.
+    """A network that is ready for use.
 
-    `name`, `sha256` (of the weights; "" where there are none), `resize` (what it does to the size of images) and
-    `facts` (its accuracy, say) go into every number's protocol. `own_classes` says that its logits are of the classes
-    of the data set that it was opened with. `known_as` gives the field's own name to a metric on these features:
-    {"frechet_distance": "fid"} for Inception's and no others. Of more than `at_once` samples it would take gigabytes.
+    | field | what it is |
+    | --- | --- |
+    | `module` | maps samples, uint8 (N, C, H, W) or float32 (N, d), to features (N, D) and logits (N, K), or None |
+    | `name`, `resize` | for the protocol of every number: what the network is called, and how it resizes images |
+    | `sha256`, `facts` | the same: the hash of its weights ("" without any), and what is known of it (its accuracy) |
+    | `own_classes` | whether the logits are of the classes of the data set that it was opened with |
+    | `at_once` | of more samples at a time it would take gigabytes |
+    | `known_as` | the field's names for metrics on these features: {"frechet_distance": "fid"} for Inception's alone |
     """
 
     name: str

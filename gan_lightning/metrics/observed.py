@@ -21,12 +21,18 @@ class Mixture(NamedTuple):
 class Observed:
     """A set of N samples as metrics see it, on the CPU.
 
-    `samples` are images, uint8 (N, C, H, W) in 0 to 255, or vectors, float32 (N, d). `features` (N, D), float32, and
-    `logits` (N, K), those of classes, or None, are an extractor's. `labels` (N,), int64, are the true classes of real
-    samples, and those that generated ones were asked for; None where there are none. `own_classes` says that the logits
-    are of these labels' classes, rather than of those of some other data set. `mixture` is what real vectors
-    were drawn from, if it is known. `unseen` are real samples that were not trained on. `is_whole` says that these are
-    all samples that were. What a metric computes of one set alone is kept for the next comparison, see `once`.
+    | field | what it is |
+    | --- | --- |
+    | `samples` | images, uint8 (N, C, H, W) in 0 to 255, or vectors, float32 (N, d) |
+    | `features` | an extractor's, (N, D), float32 |
+    | `logits` | an extractor's, of classes, (N, K); None without any |
+    | `labels` | int64 (N,): the true classes of real samples; those that generated ones were asked for; or None |
+    | `own_classes` | whether the logits are of the labels' classes, and not of another data set's |
+    | `mixture` | the mixture that real vectors were drawn from, if it is known |
+    | `unseen` | real samples that were not trained on |
+    | `is_whole` | whether these are all samples that were trained on |
+
+    What a metric computes of one set alone is kept for the next comparison; see `once`.
     """
 
     samples: Tensor

@@ -13,12 +13,14 @@ Measure = Callable[[Int64[Tensor, " n"]], dict[str, float]]
 def interval(measure: Measure, count: int, repeats: int = 20, seed: int = 0) -> dict[str, tuple[float, float]]:
     """The 95 % interval, (low, high), of each number that `measure` gives of the samples at some indices (n,).
 
-    From `repeats` random halves of `count` samples, each without replacement: the delete-d jackknife with d = n / 2
-    (Shao & Wu 1989, Ann. Statist. 17, theorem 1), where the variance of a half's number about the mean of halves is
-    that of the whole's, with no factor between. The interval is the whole's number plus and minus their standard
-    deviation times Student's t of `repeats` - 1 degrees of freedom. A bias that depends on the number of samples, like
-    that of a Fréchet distance, goes with the mean of the halves and moves nothing. A bootstrap wouldn't do: with
-    replacement a set has copies, which nearest neighbours and ranks of covariances take for something else.
+    It is the number of the whole, plus and minus the standard deviation of `repeats` random halves' numbers times
+    Student's t of `repeats` - 1 degrees of freedom. Halves are drawn without replacement: this is the delete-d
+    jackknife with d = n / 2 (Shao & Wu 1989, Ann. Statist. 17, theorem 1), where the variance of a half's number about
+    the mean of halves is that of the whole's, with no factor between.
+
+    A bias that depends on the number of samples, like that of a Fréchet distance, moves the mean of the halves, and so
+    nothing here. A bootstrap would not do: drawn with replacement, a set has copies, which disturb nearest neighbours
+    and the ranks of covariances.
 
     Raises ValueError for fewer than 2 repeats.
     """

@@ -1,4 +1,4 @@
-"""Generators and discriminators. torch alone."""
+"""Generators and discriminators. torch and jaxtyping alone."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Latents, drawing, and generators out of and into files. torch and safetensors alone."""
+"""Latents, drawing, and generators out of and into files. torch, safetensors and jaxtyping alone."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Drawing from a generator: fixed latents, classes in turn, and samples in batches. torch alone."""
+"""Drawing from a generator: fixed latents, classes in turn, and samples in batches. torch and jaxtyping alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

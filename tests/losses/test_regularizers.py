@@ -4,6 +4,7 @@ from dataclasses import FrozenInstanceError, dataclass, replace
 
 import pytest
 import torch
+from jaxtyping import TypeCheckError
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -18,9 +19,11 @@ from gan_lightning.losses.regularizers import (
     OrthogonalRegularization,
     Penalty,
     Projection,
+    Regularizers,
     WeightClipping,
     WeightPenalty,
     ZeroCenteredPenalty,
+    by_kind,
     gradient_norms,
     input_gradients,
     interpolate,
@@ -672,3 +675,39 @@ class TestWeightClipping:
     def test_has_its_role_alone(self):
         assert isinstance(WeightClipping(), Projection)
         assert not isinstance(WeightClipping(), Penalty | WeightPenalty)
+
+
+class TestByKind:
+    NOISE, FEWER = InstanceNoise(0.5), InstanceNoise(0.25)
+    ORTHOGONAL, CLIPPING = OrthogonalRegularization(), WeightClipping(0.5)
+
+    def test_each_is_where_it_belongs_and_keeps_its_place(self):
+        sorted_ = by_kind(
+            {
+                "r2": R2(2.0),
+                "noise": self.NOISE,
+                "orthogonal": self.ORTHOGONAL,
+                "clip": self.CLIPPING,
+                "r1": R1(1.0),
+                "fewer": self.FEWER,
+            }
+        )
+        assert list(sorted_.penalties.items()) == [("r2", R2(2.0)), ("r1", R1(1.0))]
+        assert sorted_.weight_penalties == {"orthogonal": self.ORTHOGONAL}
+        assert sorted_.projections == {"clip": self.CLIPPING}
+        assert list(sorted_.transformations.items()) == [("noise", self.NOISE), ("fewer", self.FEWER)]
+
+    @pytest.mark.parametrize("part", [R1(1.0), ORTHOGONAL, CLIPPING, NOISE], ids=lambda part: type(part).__name__)
+    def test_of_one_alone(self, part):
+        sorted_ = by_kind({"only": part})
+        found = [kind for kind in vars(sorted_).values() if kind]
+        assert found == [{"only": part}]
+        with pytest.raises(FrozenInstanceError):
+            sorted_.penalties = {}
+
+    def test_of_none(self):
+        assert by_kind({}) == Regularizers({}, {}, {}, {})
+
+    def test_what_is_none_is_refused_while_tests_run(self):
+        with pytest.raises(TypeCheckError):
+            by_kind({"linear": nn.Linear(1, 1)})
