@@ -35,11 +35,21 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", local_only)
 
 
+# Fixtures that train, that run a command, or that start processes which do.
+TRAINING = {"command", "tiny", "tiny_command", "tiny_in_module", "trained", "two_ranks"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects, and so reports, the checks that need a GPU where there is none."""
-    if torch.cuda.is_available():
-        return
-    needing = [item for item in items if item.get_closest_marker("gpu")]
+    """Marks what uses a fixture that trains as slow, and deselects what needs a GPU where there is none.
+
+    The acceptance test comes first: it takes minutes, in which one worker waits, and must not begin when others end.
+    """
+    for item in items:
+        if TRAINING & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.name != "test_quality.py")
+    needing = [] if torch.cuda.is_available() else [item for item in items if item.get_closest_marker("gpu")]
     if needing:
         config.hook.pytest_deselected(items=needing)
         items[:] = [item for item in items if item not in needing]

@@ -34,6 +34,7 @@ def test_it_is_a_notebook_without_outputs(notebook: dict[str, Any]) -> None:
             assert "outputs" not in cell
 
 
+@pytest.mark.slow
 def test_its_cells_run(
     notebook: dict[str, Any],
     tmp_path: Path,

@@ -10,6 +10,8 @@ from gan_lightning import train
 from gan_lightning.data.sources import Digits
 from gan_lightning.samples import as_floats
 
+pytestmark = pytest.mark.slow
+
 vanishing, clipping = script("vanishing_gradients"), script("weight_clipping")
 quality, collapse = script("loss_and_quality"), script("mode_collapse")
 

@@ -8,6 +8,8 @@ import pytest
 
 from gan_lightning.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 LOSSES = ("vanilla", "wgan_clip", "wgan_gp")
 LEAST_SHARE = 0.02  # of each digit; a tenth would be even
 LEAST_ACCURACY = 0.95

@@ -3,6 +3,8 @@
 import pytest
 from docs_scripts import script
 
+pytestmark = pytest.mark.slow
+
 dirac, estimates = script("dirac_gan"), script("wasserstein_estimate")
 
 

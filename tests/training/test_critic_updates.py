@@ -24,7 +24,7 @@ SETTINGS = [
     (Linear(1, 4, over=12.5, begin=7.5), 1, 0, 7),
     (Linear(1, 4, over=12.6, begin=7.9), 20, 50, 60),
     (Cosine(6, 2, over=40, begin=3), 9, 4, 13),
-    (Step(1, 3, over=20), 20, 50, 60),
+    (Step(1, 3, over=20.5), 9, 4, 13),
     (Step(2, 7, over=5, begin=61), 0, 25, 500),
     (Step(2, 7, over=5, begin=61), 1, 0, 7),
 ]

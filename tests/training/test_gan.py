@@ -77,16 +77,6 @@ class Keep(Callback):
 # Updates
 
 
-@pytest.mark.parametrize("n_critic", [1, 2, 5])
-@pytest.mark.parametrize("loss", ["vanilla", "wgan_gp"])
-def test_optimizers_step_as_often_as_n_critic_says(tiny, loss, n_critic):
-    trained = tiny("run", f"loss={loss}", f"loss.n_critic={n_critic}", "trainer.max_steps=7")
-
-    checkpoint = trained.checkpoint()
-    assert optimizer_steps(checkpoint) == [{7}, {7 * n_critic}]
-    assert checkpoint["global_step"] == trained.run.iteration == 7
-
-
 def test_boosted_iterations_have_more_critic_steps(tiny, around):
     iterations = []
     around("discriminator_step", lambda model, real: iterations.append(model.trainer.global_step))
@@ -125,48 +115,33 @@ def test_each_critic_step_has_the_next_minibatch_and_every_step_fresh_latents(ti
     assert len({latent.numpy().tobytes() for latent in latents}) == len(latents) == 16
 
 
-@pytest.mark.parametrize("network", ["mlp", "dcgan"])
-@pytest.mark.parametrize("loss", ["vanilla", "wgan_gp"])
-def test_discriminator_step_leaves_the_generator_alone(tiny, around, loss, network):
-    generators, discriminators = [], []
+@pytest.mark.parametrize(("loss", "network"), [("vanilla", "dcgan"), ("wgan_gp", "mlp")])
+def test_each_step_changes_its_own_network_alone(tiny, around, loss, network):
+    kept = {"discriminator_step": [], "generator_step": []}
 
-    def snapshot(model: GAN, real: Tensor) -> None:
-        generators.append((parameters(model.generator), gradients(model.generator)))
-        discriminators.append(parameters(model.discriminator))
+    def keep(name):
+        def snapshot(model: GAN, real: Tensor) -> None:
+            state = {key: getattr(model, key) for key in ("generator", "discriminator")}
+            kept[name].append({key: (parameters(own), gradients(own)) for key, own in state.items()})
+            assert all(parameter.requires_grad for parameter in model.discriminator.parameters())
 
-    around("discriminator_step", snapshot, snapshot)
+        return snapshot
+
+    for name in kept:
+        around(name, keep(name), keep(name))
     tiny("run", f"loss={loss}", f"network={network}", "loss.n_critic=2", "trainer.max_steps=3")
 
-    assert len(generators) == 2 * 6
-    assert generators[1][1] == [None] * len(generators[1][1])
-    for (before, gradients_before), (after, gradients_after) in zip(generators[::2], generators[1::2], strict=True):
-        assert equal(before, after)
-        assert equal(gradients_before, gradients_after)
-    for before, after in zip(discriminators[::2], discriminators[1::2], strict=True):
-        assert not equal(before, after)
-
-
-@pytest.mark.parametrize("network", ["mlp", "dcgan"])
-@pytest.mark.parametrize("loss", ["vanilla", "wgan_gp"])
-def test_generator_step_leaves_the_discriminator_alone(tiny, around, loss, network):
-    generators, discriminators, trainable = [], [], []
-
-    def snapshot(model: GAN, real: Tensor) -> None:
-        generators.append(parameters(model.generator))
-        discriminators.append((parameters(model.discriminator), gradients(model.discriminator)))
-        trainable.append({parameter.requires_grad for parameter in model.discriminator.parameters()})
-
-    around("generator_step", snapshot, snapshot)
-    tiny("run", f"loss={loss}", f"network={network}", "loss.n_critic=2", "trainer.max_steps=3")
-
-    assert len(generators) == 2 * 3
-    pairs = zip(discriminators[::2], discriminators[1::2], strict=True)
-    for (before, gradients_before), (after, gradients_after) in pairs:
-        assert equal(before, after)
-        assert equal(gradients_before, gradients_after)
-    for before, after in zip(generators[::2], generators[1::2], strict=True):
-        assert not equal(before, after)
-    assert trainable == [{True}] * 6
+    assert [len(snapshots) for snapshots in kept.values()] == [2 * 6, 2 * 3]
+    # The generator has no gradients until its own first step, after two of the discriminator's.
+    assert all(gradient is None for gradient in kept["discriminator_step"][3]["generator"][1])
+    for own, other, name in (
+        ("discriminator", "generator", "discriminator_step"),
+        ("generator", "discriminator", "generator_step"),
+    ):
+        for before, after in zip(kept[name][::2], kept[name][1::2], strict=True):
+            assert not equal(before[own][0], after[own][0])
+            for kind in (0, 1):  # parameters, gradients
+                assert equal(before[other][kind], after[other][kind])
 
 
 def test_weights_are_inside_the_bound_whenever_the_critic_gives_a_gradient(tiny, watch, around):
@@ -201,10 +176,8 @@ def test_weights_are_inside_the_bound_whenever_the_critic_gives_a_gradient(tiny,
 # Seeds
 
 
-@pytest.mark.parametrize(
-    ("loss", "network"),
-    [("vanilla", "mlp"), ("wgan_clip", "mlp"), ("wgan_gp", "mlp"), ("vanilla", "dcgan"), ("wgan_gp", "dcgan")],
-)
+# That another run of the same seed is the same shows of every loss in test_resume.py.
+@pytest.mark.parametrize(("loss", "network"), [("vanilla", "mlp"), ("wgan_gp", "dcgan")])
 def test_a_seed_decides_every_bit(tiny, same, loss, network):
     overrides = [f"loss={loss}", f"network={network}", "loss.critic_updates.boost=0", "trainer.max_steps=6"]
     logged = "trainer.log_every_n_steps=2"
@@ -263,7 +236,7 @@ def test_average_does_not_change_the_training(tiny, same):
 # The clock
 
 
-@pytest.mark.parametrize("n_critic", [1, 2, 5])
+@pytest.mark.parametrize("n_critic", [1, 5])
 def test_everything_counts_iterations(tiny, n_critic):
     trained = tiny(
         "run",
