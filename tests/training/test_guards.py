@@ -49,6 +49,7 @@ def logged_norms(plugins: list[MixedPrecision]) -> dict[str, float]:
     return model.means.take()
 
 
+@pytest.mark.filterwarnings("ignore:Found . module")  # the averaged generator, which Lightning finds in eval mode
 def test_gradient_norms_are_those_of_the_loss_also_when_it_is_scaled():
     scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     scaled = logged_norms([MixedPrecision("16-mixed", "cpu", scaler)])
