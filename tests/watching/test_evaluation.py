@@ -1,11 +1,12 @@
 """Evaluation while training: what is logged, which checkpoint is the best, when a run stops early."""
 
 import json
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
 from gan_lightning import UserError, load_generator
+from gan_lightning.metrics.observed import Metric
 from gan_lightning.watching.evaluation import Evaluation
 
 EVERY_TWO = ("evaluation.every=2", "evaluation.samples=50", "extractor=identity", "metric=[sliced]")
@@ -108,7 +109,7 @@ def record(iteration, **values):
 
 def ranked(higher_is_better, best=None):
     """An evaluation of made-up numbers."""
-    metric = SimpleNamespace(higher_is_better=higher_is_better)
+    metric = Mock(spec=Metric, higher_is_better=higher_is_better, slow=False)
     return Evaluation(data=None, extractor=None, metrics={"made_up": metric}, every=None, best=best)
 
 
