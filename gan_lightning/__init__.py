@@ -12,17 +12,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["Run", "Sampler", "UserError", "load_generator", "train"]
+__all__ = [
+    "EMA",
+    "GAN",
+    "CriticUpdates",
+    "GANDataModule",
+    "Run",
+    "Sampler",
+    "UserError",
+    "load_generator",
+    "train",
+]
 
 if TYPE_CHECKING:
     from gan_lightning.commands.train import train
+    from gan_lightning.data.datamodule import GANDataModule
     from gan_lightning.errors import UserError
     from gan_lightning.runs.results import Run
     from gan_lightning.sampling.sampler import Sampler, load_generator
+    from gan_lightning.training.critic_updates import CriticUpdates
+    from gan_lightning.training.ema import EMA
+    from gan_lightning.training.gan import GAN
 
 # Imported when they are asked for: torch takes seconds, Lightning and Hydra more, and neither a config mistake on the
 # command line nor a generator has a use for all of them.
 PLACES = {
+    "CriticUpdates": "gan_lightning.training.critic_updates",
+    "EMA": "gan_lightning.training.ema",
+    "GAN": "gan_lightning.training.gan",
+    "GANDataModule": "gan_lightning.data.datamodule",
     "Run": "gan_lightning.runs.results",
     "Sampler": "gan_lightning.sampling.sampler",
     "UserError": "gan_lightning.errors",

@@ -4,6 +4,7 @@ Names that a configuration may hold are public ones (gan_lightning/namespace.py)
 key or an argument, it is entered here, and saved runs go on being read.
 """
 
+import copy
 import re
 from typing import Any
 
@@ -41,6 +42,7 @@ KEYS = {
 }
 ARGUMENTS = {"image_shape": "sample_shape"}  # of networks and of the data module
 RESOLVERS = {"default_steps": "default_iterations"}
+ADDED: dict[str, Any] = {"plugins": [], "callbacks": {}}  # what a configuration of today has and an earlier one lacks
 VALUES = {"advice": {"on": True, "off": False}}
 
 
@@ -53,6 +55,12 @@ def require(found: str | None, today: str, problem: str) -> None:
     if not READABLE[today] <= int(number) <= int(version):
         which = "a newer" if int(number) > int(version) else "too old a"
         raise UserError(f"{problem}: it was written by {which} version of it (format {found}; read are up to {today}).")
+
+
+def upgrade_whole(config: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration from its top, with the names and the keys of today."""
+    upgraded: dict[str, Any] = upgrade(config)
+    return upgraded | {key: copy.copy(value) for key, value in ADDED.items() if key not in upgraded}
 
 
 def upgrade(config: Any, key: str = "") -> Any:

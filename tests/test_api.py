@@ -261,7 +261,10 @@ def test_slerp_of_one_step_is_its_start() -> None:
 
 
 def test_the_packages_names() -> None:
-    assert set(gan_lightning.__all__) == {"Run", "Sampler", "UserError", "load_generator", "train"}
+    assert set(gan_lightning.__all__) == {
+        *("CriticUpdates", "EMA", "GAN", "GANDataModule"),
+        *("Run", "Sampler", "UserError", "load_generator", "train"),
+    }
     assert all(callable(getattr(gan_lightning, name)) for name in gan_lightning.__all__)
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         gan_lightning.trian  # noqa: B018 (looking it up is what is tested)

@@ -22,7 +22,7 @@ TREES = {module: ast.parse(path.read_text(encoding="utf-8"), str(path)) for modu
 
 OWN = "gan_lightning."
 EVERYWHERE = {OWN + name for name in ("errors", "files", "formats", "namespace", "run_folder", "suggest", "types")}
-EVERYWHERE |= {OWN + "schedules", OWN + "seeds", OWN + "__version__"}
+EVERYWHERE |= {OWN + "plugins", OWN + "schedules", OWN + "seeds", OWN + "__version__"}
 PURE = EVERYWHERE | {"torch", "jaxtyping", OWN + "samples"}
 LIGHTNING = PURE | {"pytorch_lightning", "numpy", "rich", OWN + "pictures"}
 ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampling")}
@@ -34,6 +34,7 @@ ALLOWED = {
     "files": set(),
     "formats": {OWN + "errors"},
     "namespace": set(),
+    "plugins": {OWN + "errors", OWN + "suggest"},
     "pictures": {"torch", "PIL", "matplotlib"},
     "run_folder": {OWN + "errors", OWN + "suggest"},
     "samples": {"torch", "jaxtyping"},

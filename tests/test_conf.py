@@ -22,7 +22,7 @@ OPTIONS: dict[str, list[str]] = {}
 for file in sorted(CONF.glob("*/**/*.yaml")):
     OPTIONS.setdefault(file.parent.relative_to(CONF).as_posix(), []).append(file.stem)
 ALL_OPTIONS = [(group, name) for group, names in OPTIONS.items() for name in names]
-MANY_VALUED = ("regularizer", "logger", "metric")  # groups of which several options can be chosen together
+MANY_VALUED = ("regularizer", "logger", "callbacks", "metric")  # groups of which several options can be chosen together
 NAMED = ("conditioning", "dataset", "loss", "network")  # groups whose options say their own name
 AUTOENCODERS = ("mlp_autoencoder", "dcgan_autoencoder")
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.config.check import check
-from gan_lightning.config.compose import Sources, compose, with_paths, without_hydra
+from gan_lightning.config.compose import Sources, compose, with_paths, with_plugins, without_hydra
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import EVALUATED, Builds, Node
 from gan_lightning.config.trust import read_data
@@ -39,6 +39,7 @@ class Evaluating:
     """The keys of conf/evaluate.yaml."""
 
     run: str
+    plugins: list[str]
     samples: PositiveInt
     reference: PositiveInt | None
     split: Literal["train", "held_out"]
@@ -58,7 +59,8 @@ def main(arguments: list[str]) -> int:
         print((CONF / "evaluate.yaml").read_text(), end="")
         return 0
     overrides = with_paths(arguments, "run", "root", "extractor.weights")
-    config = without_hydra(compose(Sources("evaluate"), overrides, f"{__name__}.{Evaluating.__name__}"))
+    sources, overrides = with_plugins(Sources("evaluate"), overrides)
+    config = without_hydra(compose(sources, overrides, f"{__name__}.{Evaluating.__name__}"))
     if config.intervals == 1:
         raise UserError("intervals is 1, but it takes at least 2 halves to see how they differ; 0 leaves them out.")
     runs = find_runs(config.run)
@@ -102,7 +104,7 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
 
     parts = [parts_of(config, run) for run in runs]
     for run in runs:
-        load_generator(run, config.weights, config.device)  # raises before anything is measured
+        load_generator(run, config.weights, config.device, config.plugins)  # raises before anything is measured
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         opened: dict[str, Evaluator] = {}
@@ -117,7 +119,7 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
             )
         records = []
         for run, evaluator in zip(runs, evaluators, strict=True):
-            sampler = load_generator(run, config.weights, config.device)
+            sampler = load_generator(run, config.weights, config.device, config.plugins)
             advance = partial(progress.advance, progress.add_task(run.name, total=config.samples))
             try:
                 record = evaluator.measure(sampler.network, sampler.latents, config.weights, config.device, advance)
@@ -141,7 +143,7 @@ def parts_of(config: DictConfig, run: Path) -> DictConfig:
     if extractor is None:
         raise UserError(f"{run} was trained without evaluations; name an extractor, such as extractor=classifier.")
     parts = OmegaConf.create({"data": saved.get("data"), "extractor": extractor, "metric": config.metric})
-    check(parts, EVALUATED)
+    check(parts, EVALUATED, plugins=config.plugins)
     return parts
 
 
@@ -160,7 +162,7 @@ def evaluator_of(config: DictConfig, parts: DictConfig, opened: "dict[str, Evalu
     if key not in opened:
         task = progress.add_task("real samples", total=None)
         try:
-            built = build_all(parts, ("data", "extractor", "metric"))
+            built = build_all(parts, ("data", "extractor", "metric"), config.plugins)
             opened[key] = Evaluator(
                 built["data"],
                 built["extractor"],

@@ -26,6 +26,7 @@ class Sampling:
     """The keys of conf/sample.yaml."""
 
     run: str
+    plugins: list[str]
     n: PositiveInt
     seed: Seed
     out: str
@@ -49,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
     from gan_lightning.sampling.sampler import load_generator
 
-    samples = draw(options, load_generator(options.run, options.weights, options.device))
+    samples = draw(options, load_generator(options.run, options.weights, options.device, options.plugins))
     print(save(samples, Path(options.out), options.frames if options.interpolate else None))
     return 0
 

@@ -24,8 +24,18 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.config.check import ALLOWED, check
-from gan_lightning.config.compose import Sources, compose, keys, override_value, parse, without_hydra
+from gan_lightning.config.compose import (
+    Sources,
+    compose,
+    keys,
+    override_value,
+    parse,
+    replacements,
+    with_plugins,
+    without_hydra,
+)
 from gan_lightning.config.places import CONF
+from gan_lightning.config.resolvers import resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import SAVED
@@ -47,7 +57,7 @@ STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
     *("compatibility_warnings", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
-    *("dataset.root", "dataset.memory_gib", "hydra"),
+    *("dataset.root", "dataset.memory_gib", "plugins", "hydra"),
 )
 
 # The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.
@@ -68,19 +78,19 @@ def main(arguments: list[str]) -> int:
     options = list(arguments)
     for text in flags.overrides:
         options.remove(text)
-    sources = sources_of(flags)
-    overrides = list(flags.overrides)
+    sources, overrides = with_plugins(sources_of(flags), flags.overrides)
     if flags.cfg == "job":
         compose(sources, overrides, SCHEMA)  # for the sake of its messages
     if not (flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
         asked = sources
         sources, overrides = plan(sources, overrides, flags.multirun)
-        if sources != asked:  # a resumed run's config is its own, whatever --config-name says
-            options = ["--config-dir", flags.config_dir] if flags.config_dir else []
+        if sources != asked:  # a resumed run's config is its own, whatever --config-name and --config-dir say
+            options = []
     Plugins.instance().register(ProcessLauncher)
     program, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
     try:
-        hydra.main(config_path=str(sources.folder), config_name=sources.name, execution_whitelist=ALLOWED)(task)()
+        with sources.searched():
+            hydra.main(config_path=str(sources.folder), config_name=sources.name, execution_whitelist=ALLOWED)(task)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     finally:
@@ -88,30 +98,44 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def train(*overrides: str) -> "Run":
+def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequence[str] = ()) -> "Run":
     """Trains as `python -m gan_lightning OVERRIDES…` does, in this process, and returns the run.
 
-    Relative paths are relative to the current folder. Raises UserError for a mistake in the overrides, before anything
-    is trained, and FloatingPointError if training diverges.
+    `config_dir` is a folder of options of one's own, and `plugins` are packages whose classes these may name. Relative
+    paths are relative to the current folder. It may be called within a program of Hydra's own. Raises UserError for a
+    mistake in the overrides, before anything is trained, and FloatingPointError if training diverges.
     """
     from gan_lightning.runs.run import run_experiment
 
-    sources, planned = plan(Sources("train"), list(overrides), multirun=False)
-    config = compose(sources, planned, SCHEMA)
-    try:
-        return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
-    except SystemExit as end:  # Lightning's answer to a second Ctrl-C, which would end a notebook's kernel
-        raise KeyboardInterrupt from end
+    sources = Sources("train", extra=extra_folders(config_dir))
+    named = [f"plugins={json.dumps(list(plugins))}"] if plugins else []
+    with resolvers_of_its_own():
+        sources, planned = plan(*with_plugins(sources, [*overrides, *named]), multirun=False)
+        config = compose(sources, planned, SCHEMA)
+        try:
+            return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
+        except SystemExit as end:  # Lightning's answer to a second Ctrl-C, which would end a notebook's kernel
+            raise KeyboardInterrupt from end
 
 
 def sources_of(flags: Namespace) -> Sources:
     """Where Hydra's flags say that configs are."""
     folder = Path(flags.config_path).absolute() if flags.config_path else CONF
-    extra = (Path(flags.config_dir).absolute(),) if flags.config_dir else ()
-    for path in (folder, *extra):
-        if not path.is_dir():
-            raise UserError(f"There is no folder of configs {path}.")
-    return Sources(flags.config_name or "train", folder, extra)
+    require_folder(folder)
+    return Sources(flags.config_name or "train", folder, extra_folders(flags.config_dir))
+
+
+def extra_folders(config_dir: str | Path | None) -> tuple[Path, ...]:
+    """The folder of the user's options, if there is one. Raises UserError where it should be and isn't."""
+    if config_dir is None or config_dir == "":
+        return ()
+    require_folder(Path(config_dir).absolute())
+    return (Path(config_dir).absolute(),)
+
+
+def require_folder(path: Path) -> None:
+    if not path.is_dir():
+        raise UserError(f"There is no folder of configs {path}.")
 
 
 def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Sources, list[str]]:
@@ -121,23 +145,32 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
     resumed = [override for override in parsed if override.key_or_group == "resume"]
     single = [o.input_line or "" for o in parsed if not o.is_sweep_override() and o not in resumed]
     config = compose(sources, single, SCHEMA)
+    for told in replacements(sources, single) if is_first_process() else ():
+        print(told, file=sys.stderr)
     is_sweep = multirun or config.hydra.mode == RunMode.MULTIRUN
     if is_sweep and resumed:
         raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
     if is_sweep:
-        if config.hydra.launcher._target_ == LAUNCHER:
-            check(config.hydra.launcher, LAUNCHER, "hydra.launcher")
-        check_jobs(sources, parsed)
-        if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
-            require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
-            return sources, overrides  # a job whose folder there holds a run already is refused on its own
-        folder = reserve(config.hydra.sweep.dir, "hydra.sweep.dir")
-        return sources, [*overrides, f"hydra.sweep.dir={override_value(folder)}"]
+        return plan_sweep(sources, overrides, config, parsed)
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")
     if resumed and resumed[-1].value() is not None:
         return resume(sources, config, str(resumed[-1].value()), single)
     return begin(sources, config, single)
+
+
+def plan_sweep(
+    sources: Sources, overrides: list[str], config: DictConfig, parsed: Sequence[Override]
+) -> tuple[Sources, list[str]]:
+    """Checks a sweep's jobs, and fixes its folder."""
+    if config.hydra.launcher._target_ == LAUNCHER:
+        check(config.hydra.launcher, LAUNCHER, "hydra.launcher")
+    check_jobs(sources, parsed)
+    if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
+        require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+        return sources, overrides  # a job whose folder there holds a run already is refused on its own
+    folder = reserve(config.hydra.sweep.dir, "hydra.sweep.dir")
+    return sources, [*overrides, f"hydra.sweep.dir={override_value(folder)}"]
 
 
 def names_folder(overrides: Sequence[str]) -> bool:
@@ -188,7 +221,10 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
                 )
     if is_first_process():
         bring_up_to_date(folder)
-    saved = Sources("config", (folder / SAVED.parent).absolute(), sources.extra)
+    saved = Sources("config", (folder / SAVED.parent).absolute(), plugins=sources.plugins)
+    # What the user doesn't trust here stays untrusted, whatever the run's config says.
+    overrides = [text for text in overrides if not text.startswith(("plugins=", "++plugins="))]
+    overrides.append(f"plugins={json.dumps(sources.plugins)}")
     compose(saved, overrides, SCHEMA)
     where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *where]

@@ -11,7 +11,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from gan_lightning.config.signature import UnreadableError, find, last_name
 from gan_lightning.types import Range
 
-ALIASES_OF = "gan_lightning"  # the package whose names for annotations are looked up
+# Packages whose annotations say less than their code: names there accept anything.
+LOOSE = ("pytorch_lightning", "torch", "torchmetrics", "torchvision")
+OWN = "gan_lightning"
+MODULE = "torch.nn.modules.module.Module"  # that of torch.nn, which a network is and other classes may ask for
 SCHEMAS = "gan_lightning.config.schema"
 
 
@@ -26,7 +29,8 @@ class Expectation:
     items: "tuple[Alternatives, ...]" = ()  # of a list, in turn; a single one stands for all
     values: "Alternatives" = ()  # of a mapping
     schema: str | None = None  # the dataclass that describes a group
-    kind: str | None = None  # the dotted path of what a node is to build
+    kind: str | None = None  # the dotted path of what a node is to build,
+    within: tuple[str, ...] = ()  # and the packages that it may come from; () are all
 
     def item(self, index: int) -> "Alternatives":
         return self.items[index % len(self.items)]
@@ -96,16 +100,22 @@ def _alternatives(node: ast.expr, module: str) -> Alternatives:
 
 
 def _alias(node: ast.expr, module: str) -> Alternatives:
-    """A name that this package gives to an annotation, such as PositiveInt."""
-    if module.partition(".")[0] == ALIASES_OF:
-        try:
-            definition = find(f"{module}.{ast.unparse(node)}")
-        except (LookupError, UnreadableError):
-            return (ANYTHING,)
-        if isinstance(definition.node, ast.expr) and definition.module.partition(".")[0] == ALIASES_OF:
-            return _alternatives(definition.node, definition.module)
-        if isinstance(definition.node, ast.ClassDef) and definition.module.partition(".")[0] == ALIASES_OF:
+    """A name for an annotation, such as PositiveInt, or a class that a node is to build an instance of."""
+    if module.partition(".")[0] in LOOSE:
+        return (ANYTHING,)
+    try:
+        definition = find(f"{module}.{ast.unparse(node)}")
+    except (LookupError, UnreadableError):
+        return (ANYTHING,)
+    package = definition.module.partition(".")[0]
+    if isinstance(definition.node, ast.expr) and package in (OWN, module.partition(".")[0]):
+        return _alternatives(definition.node, definition.module)
+    if isinstance(definition.node, ast.ClassDef):
+        kind = f"{definition.module}.{definition.node.name}"
+        if package == OWN:
             return (_instance(definition.node, definition.module),)
+        if kind == MODULE:
+            return (replace(INSTANCE, kind=kind),)
     return (ANYTHING,)
 
 
@@ -125,13 +135,14 @@ def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:
         return (replace(MAPPING, values=_alternatives(arguments[1], module) if len(arguments) == 2 else ()),)
     if NAMED.get(name) is LIST:
         return (_list(name, arguments, module),)
-    if name == "Callable" and module.partition(".")[0] == ALIASES_OF and len(arguments) == 2:
+    if name == "Callable" and module.partition(".")[0] not in LOOSE and len(arguments) == 2:
         return (_factory(arguments[1], module),)
     if name == "Annotated":
         calls = [argument for argument in arguments if isinstance(argument, ast.Call)]
         for call in calls:
             if last_name(call.func) == "Builds":
-                return (replace(INSTANCE, kind=str(ast.literal_eval(call.args[0]))),)
+                kind, *within = (str(ast.literal_eval(argument)) for argument in call.args)
+                return (replace(INSTANCE, kind=kind, within=tuple(within)),)
         bounds = next((_range(call) for call in calls if last_name(call.func) == "Range"), None)
         plain = _alternatives(arguments[0], module)
         return tuple(replace(inner, bounds=bounds) if inner in (INTEGER, NUMBER) else inner for inner in plain)

@@ -7,7 +7,7 @@ from typing import Any
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.config.check import ALLOWED
+from gan_lightning.config.check import allowed
 from gan_lightning.errors import UserError
 
 
@@ -20,18 +20,23 @@ def build(config: DictConfig, key: str) -> Any:
     return _instantiated(OmegaConf.select(config, key), config, key)
 
 
-def build_all(config: DictConfig, names: Sequence[str]) -> dict[str, Any]:
-    """The objects of several nodes at the top of a config, in their order, in one visit of it."""
+def build_all(config: DictConfig, names: Sequence[str], plugins: Sequence[str] = ()) -> dict[str, Any]:
+    """The objects of several nodes at the top of a config, in their order, in one visit of it.
+
+    `plugins` are packages that may be imported beside those of the whitelist.
+    """
     resolved = OmegaConf.to_container(config, resolve=True)
     assert isinstance(resolved, dict)
     # Of these nodes alone: Hydra copies all that a node lies in for each object that it makes.
-    built: dict[str, Any] = _instantiated(OmegaConf.create({name: resolved[name] for name in names}), config, names[0])
+    built: dict[str, Any] = _instantiated(
+        OmegaConf.create({name: resolved[name] for name in names}), config, names[0], plugins
+    )
     return built
 
 
-def _instantiated(node: Any, config: DictConfig, key: str) -> Any:
+def _instantiated(node: Any, config: DictConfig, key: str, plugins: Sequence[str] = ()) -> Any:
     try:
-        return instantiate(node, _convert_="all", _execution_whitelist_=ALLOWED)
+        return instantiate(node, _convert_="all", _execution_whitelist_=allowed(plugins))
     except ValueError as error:
         raise UserError(f"{blamed_key(config, error, key)}: {str(error).rstrip('.')}.") from error
 

@@ -5,7 +5,7 @@ their ranges, true and false, text, choices, lists, mappings); any other type ac
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -24,9 +24,10 @@ from gan_lightning.config.annotations import (
 from gan_lightning.config.kinds import objection, require_class
 from gan_lightning.config.signature import Signature, static_signature
 from gan_lightning.errors import UserError
+from gan_lightning.plugins import advice, package_of
 from gan_lightning.suggest import did_you_mean
 
-# What a `_target_` may be; Hydra's instantiate runs with the same list.
+# What a `_target_` may be beside what a plug-in has; Hydra's instantiate runs with the same list.
 ALLOWED = (
     "gan_lightning.*",
     "torch.nn.*",
@@ -39,12 +40,21 @@ ALLOWED = (
 ASKED_FOR = (
     "gan_lightning.",
     "pytorch_lightning.",
+    "torchmetrics.",
     "torchvision.datasets.",
     "torchvision.io.",
     "torchvision.models.",
 )
 SCHEDULES = "gan_lightning.schedules."
 OWNERS = tuple(pattern.removesuffix("*") for pattern in ALLOWED)
+
+
+def allowed(plugins: Iterable[str]) -> tuple[str, ...]:
+    """What a `_target_` may be where the user trusts some packages more."""
+    return (*ALLOWED, *(f"{name}.*" for name in plugins))
+
+
+Plugins = Sequence[str]
 SPECIAL = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")  # Hydra's own keys, no arguments
 MOST_LISTED = 12  # known keys in a message
 
@@ -67,10 +77,11 @@ class Entry:
     value: Any
 
 
-def check(cfg: DictConfig, target: str, key: str = "") -> None:
+def check(cfg: DictConfig, target: str, key: str = "", plugins: Plugins = ()) -> None:
     """Raises UserError for the first mistake in `cfg`, the arguments of `target`, or in a node with a `_target_` below.
 
     `key` is the dotted key of `cfg` itself. Interpolations are resolved; a mistake is reported at the key they lead to.
+    `plugins` are packages whose classes may stand there beside those of ALLOWED.
     """
     short = target.rpartition(".")[2]
     signature = _signature(target, key)
@@ -80,7 +91,7 @@ def check(cfg: DictConfig, target: str, key: str = "") -> None:
         parameter = parameters.get(entry.name)
         annotation = parameter.annotation if parameter is not None else None
         alternatives = alternatives_of(annotation, parameter.module) if parameter is not None and annotation else ()
-        _check_value(entry, alternatives, target)
+        _check_value(entry, alternatives, target, plugins)
     for parameter in signature.parameters[len(cfg.get("_args_") or ()) :]:
         if parameter.required and parameter.name not in cfg and not cfg.get("_partial_"):
             raise UserError(f"{_join(key, parameter.name)} needs a value: {short} can't do without it.")
@@ -110,18 +121,18 @@ def _check_names(cfg: DictConfig, target: str, key: str) -> None:
                     _check_names(group, one.schema, _join(key, name))
 
 
-def _check_value(entry: Entry, alternatives: Alternatives, owner: str) -> None:
+def _check_value(entry: Entry, alternatives: Alternatives, owner: str, plugins: Plugins) -> None:
     """Checks a value, and what lies below it, against what an annotation of `owner` accepts; () is anything."""
     group = next((one for one in alternatives if one.schema and one.fits(entry.value)), None)
     if group is not None and group.schema is not None:
-        check(entry.value, group.schema, entry.origin)
+        check(entry.value, group.schema, entry.origin, plugins)
         return
     if isinstance(entry.value, DictConfig) and not is_target(entry.value):
         values = next((one.values for one in alternatives if one.values), ())
         for inner in _entries(entry.value, entry.origin):
-            _check_value(inner, values, owner)
+            _check_value(inner, values, owner, plugins)
     else:
-        _check_node(entry.value, entry.origin, alternatives, owner)
+        _check_node(entry.value, entry.origin, alternatives, owner, plugins)
     if alternatives and not _accepted(entry.value, alternatives):
         _refuse(entry, alternatives, owner.rpartition(".")[2])
 
@@ -134,35 +145,50 @@ def _is_read(cfg: DictConfig, name: str, target: str, key: str) -> bool:
     return re.search(rf"\$\{{(oc\.select:)?{re.escape(_join(key, name))}[.,}}]", whole) is not None
 
 
-def _check_node(node: Any, key: str, wanted: Alternatives, owner: str) -> None:
+def _check_node(node: Any, key: str, wanted: Alternatives, owner: str, plugins: Plugins) -> None:
     """Checks that a node names a class that may stand there, and its arguments; so in lists and mappings."""
     if isinstance(node, DictConfig) and "_target_" in node:
         target = node["_target_"]
-        _check_target(target, _join(key, "_target_"))
-        fitting = [one for one in wanted if one.fits(node)]
-        kinds = [one.kind for one in fitting if one.kind is not None]
-        could_stand = (fitting or not wanted) and owner.startswith(OWNERS)
-        if could_stand and not kinds and target.startswith(ASKED_FOR) and not target.startswith(SCHEDULES):
-            raise KeyRefused(key, f"{key} builds {target}, which nothing asks for there.")
-        reasons = [objection(target, kind) for kind in kinds]
-        if kinds and len(kinds) == len(fitting) and None not in reasons:
-            names = either([kind.rpartition(".")[2] for kind in kinds])
-            article = "an" if names[0] in "AEIOU" else "a"
-            told = f"{key} builds {target}, but {article} {names} is wanted there, and {reasons[0]}."
-            raise KeyRefused(key, told)
-        check(node, target, key)
+        _check_target(target, _join(key, "_target_"), plugins)
+        _check_kind(node, key, wanted, owner, plugins)
+        check(node, target, key, plugins)
     elif isinstance(node, DictConfig | ListConfig):
         for entry in _entries(node, key):
-            _check_node(entry.value, entry.origin, (), owner)
+            _check_node(entry.value, entry.origin, (), owner, plugins)
 
 
-def _check_target(target: Any, key: str) -> None:
+def _check_kind(node: DictConfig, key: str, wanted: Alternatives, owner: str, plugins: Plugins) -> None:
+    """Raises KeyRefused unless a node builds a class of a kind that its place, an argument of `owner`, asks for.
+
+    Where nothing tells what a place wants, anything goes that can do no harm.
+    """
+    target = node["_target_"]
+    fitting = [one for one in wanted if one.fits(node)]
+    asked = [one for one in fitting if one.kind is not None]
+    could_stand = (fitting or not wanted) and owner.startswith(OWNERS)
+    if could_stand and not asked and target.startswith(ASKED_FOR) and not target.startswith(SCHEDULES):
+        raise KeyRefused(key, f"{key} builds {target}, which nothing asks for there.")
+    reasons = [_objection(target, one, plugins) for one in asked]
+    if asked and len(asked) == len(fitting) and None not in reasons:
+        names = either([str(one.kind).rpartition(".")[2] for one in asked])
+        article = "an" if names[0] in "AEIOU" else "a"
+        raise KeyRefused(key, f"{key} builds {target}, but {article} {names} is wanted there, and {reasons[0]}.")
+
+
+def _objection(target: str, one: Expectation, plugins: Plugins) -> str | None:
+    """Why a class is not what an expectation asks for, as the end of a sentence; None if it is."""
+    if one.within and not package_of(target, one.within) and not package_of(target, plugins):
+        return f"those of {either(one.within)} are, and of packages that plugins names"
+    return objection(target, str(one.kind))
+
+
+def _check_target(target: Any, key: str, plugins: Plugins) -> None:
     """Raises UserError unless it is the dotted path of a public class of an allowed package."""
     if not isinstance(target, str):
         raise UserError(f"{key} is {show(target)}, but it must be the dotted path of a class.")
-    if not target.startswith(OWNERS):
+    if not target.startswith(OWNERS) and not package_of(target, plugins):
         packages = either([pattern.removesuffix(".*") for pattern in ALLOWED])
-        raise UserError(f"{key} is {target!r}, but it must lie in {packages}.")
+        raise UserError(f"{key} is {target!r}, but it must lie in {packages}; {advice(target)}.")
     try:
         require_class(target)
     except LookupError as error:

@@ -1,29 +1,35 @@
 """Composing a config from conf/ and the user's overrides, with mistakes answered in one paragraph. Imports no torch."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path_from_sources
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
+from hydra.version import VersionBase
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from gan_lightning.config.check import KeyRefused, check
 from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import register_resolvers
 from gan_lightning.errors import UserError
+from gan_lightning.plugins import conf_folders, granted
 from gan_lightning.suggest import did_you_mean
 
 REFUSED = {
@@ -31,35 +37,94 @@ REFUSED = {
     "trainer.accumulate_grad_batches": "Lightning can't accumulate gradients when two optimizers take turns;"
     " use a larger dataset.batch_size",
     "trainer.logger": "a run always logs to TensorBoard and metrics.csv in its folder; logger=wandb adds to them",
-    "trainer.callbacks": "a run's callbacks are samples, dashboard, health, evaluation and checkpoint",
+    "trainer.callbacks": "a run has callbacks of its own, and callbacks=NAME adds to them",
     "trainer.enable_model_summary": "the networks are in config.yaml",
     "trainer.fast_dev_run": "a run that leaves no folder isn't one; use trainer.max_steps=1",
 }
 
 
 # Groups whose names are the user's own; what stands there is checked.
-OPEN = ("loss.weights", "regularizer", "heads", "metric", "logger")
+OPEN = ("loss.weights", "regularizer", "heads", "metric", "logger", "callbacks")
+
+
+class OwnOptions(SearchPathPlugin):
+    """Has Hydra search some folders before its primary one, so that an option there goes before one of its name."""
+
+    folders: ClassVar[tuple[Path, ...]] = ()
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in reversed(self.folders):
+            search_path.prepend("own options", f"file://{folder}", SearchPathQuery(provider="main"))
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Where configs are found: the primary one's name and folder, and folders searched besides (--config-dir)."""
+    """Where configs are found, and whose classes they may name.
+
+    `name` is the primary config's, in `folder`; `extra` are folders of the user's (--config-dir), and `plugins` the
+    packages that the user trusts. Options there go before those of the same name in `folder`.
+    """
 
     name: str
     folder: Path = CONF
     extra: tuple[Path, ...] = ()
+    plugins: tuple[str, ...] = ()
+
+    @property
+    def own(self) -> tuple[Path, ...]:
+        """The folders that are searched before the primary one."""
+        return (*self.extra, *conf_folders(self.plugins))
+
+    def trusting(self, named: Sequence[Any]) -> "Sources":
+        """The same, with what the user trusts: by name, by their own configs, or by standing consent (plugins.py).
+
+        Raises UserError for a package that can't be imported.
+        """
+        folders = [*self.extra, *([self.folder] if self.folder != CONF else [])]
+        return replace(self, plugins=granted([*named, *(name for folder in folders for name in named_in(folder))]))
+
+    @contextmanager
+    def searched(self) -> Iterator[None]:
+        """Lets whatever starts Hydra find the user's own options."""
+        Plugins.instance().register(OwnOptions)
+        before, OwnOptions.folders = OwnOptions.folders, self.own
+        try:
+            yield
+        finally:
+            OwnOptions.folders = before
 
     @contextmanager
     def open(self) -> Iterator[ConfigLoader]:
-        """Hydra, initialised to search them."""
+        """Hydra, initialised to search them; within a program of Hydra's too, whose state is put back."""
         register_resolvers()
-        # Within this scope, which puts back what was there before, Hydra is made anew with all the folders: the public
-        # way to initialise it takes one.
-        with initialize_config_dir(str(self.folder)):
-            places = [f"file://{folder}" for folder in (self.folder, *self.extra)]
-            GlobalHydra.instance().clear()
-            Hydra.create_main_hydra2("train", create_config_search_path_from_sources(places))
+        with self.searched(), a_hydra_of_its_own(), initialize_config_dir(str(self.folder)):
             yield GlobalHydra.instance().config_loader()
+
+
+@contextmanager
+def a_hydra_of_its_own() -> Iterator[None]:
+    """Puts back what there was before of what Hydra has one of in a process."""
+    kinds: tuple[type, ...] = (GlobalHydra, VersionBase)
+    before = {kind: Singleton._instances.pop(kind) for kind in kinds if kind in Singleton._instances}
+    try:
+        yield
+    finally:
+        for kind in kinds:
+            Singleton._instances.pop(kind, None)
+        Singleton._instances.update(before)
+
+
+def named_in(folder: Path) -> list[Any]:
+    """The packages that the configs in a folder of the user's name by a key `plugins` at the top."""
+    named: list[Any] = []
+    for file in sorted(folder.rglob("*.yaml")):
+        try:
+            content = OmegaConf.to_container(OmegaConf.load(file))
+        except (OSError, ValueError, YAMLError, OmegaConfBaseException):
+            continue  # whatever is wrong there is said where it is chosen
+        names = content.get("plugins") if isinstance(content, dict) else None
+        named += names if isinstance(names, list) else []
+    return named
 
 
 def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConfig:
@@ -79,11 +144,27 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
             raise explain(error, sources, parsed, loader) from error
         require_labels(config)
         try:
-            check(without_hydra(config), schema)
+            check(without_hydra(config), schema, plugins=sources.plugins)
             require_weights(config, loader)
         except KeyRefused as error:
             raise UserError(f"{error}{standing_in(error.key, sources, parsed, loader)}") from error
     return config
+
+
+def with_plugins(sources: Sources, overrides: Sequence[str]) -> tuple[Sources, list[str]]:
+    """The sources with what the user trusts, and the overrides with all of that for the one key `plugins`.
+
+    A resumed run's own config grants nothing: this override takes the place of what stands there.
+    """
+    given = [override for override in parse(overrides) if override.key_or_group == "plugins"]
+    named: list[Any] = []
+    for override in given:
+        value = override.value()
+        named += value if isinstance(value, list) else [value]
+    sources = sources.trusting(named)
+    lines = [override.input_line for override in given]
+    others = [text for text in overrides if text not in lines]
+    return sources, [*others, f"plugins={json.dumps(sources.plugins)}"] if sources.plugins or given else others
 
 
 def standing_in(key: str, sources: Sources, overrides: Sequence[Override], loader: ConfigLoader) -> str:
@@ -104,6 +185,23 @@ def standing_in(key: str, sources: Sources, overrides: Sequence[Override], loade
         if loaded is not None and key.removeprefix(package) in keys(loaded.config):
             found = f"{str(loaded.path).removeprefix('file://')}/{default.config_path}.yaml"
     return f" It stands in {found}." if found else ""
+
+
+def replacements(sources: Sources, overrides: Sequence[str]) -> list[str]:
+    """A sentence on each of the user's own options that is taken in the place of a built-in one of its name."""
+    if not sources.own:
+        return []
+    told = []
+    with sources.open() as loader:
+        for default in loader.compute_defaults_list(sources.name, list(overrides), RunMode.RUN).defaults:
+            built_in = CONF / f"{default.config_path}.yaml"
+            for folder in sources.own:
+                own = folder / f"{default.config_path}.yaml"
+                if own.is_file() and built_in.is_file():
+                    group, _, option = str(default.config_path).rpartition("/")
+                    told.append(f"{group or 'config'}={option} is {own}, in place of the built-in one.")
+                    break
+    return told
 
 
 def require_weights(config: DictConfig, loader: ConfigLoader) -> None:

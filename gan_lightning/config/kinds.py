@@ -75,7 +75,7 @@ def _members(definition: Definition) -> list[str]:
 def _own_members(definition: Definition) -> Iterator[str]:
     if not isinstance(definition.node, ast.ClassDef):
         return
+    yield from (name for name in names_bound(list(unfolded(definition.node.body)), "") if not name.startswith("_"))
     for statement in unfolded(definition.node.body):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             yield statement.target.id
-    yield from (name for name in names_bound(list(unfolded(definition.node.body)), "") if not name.startswith("_"))

@@ -1,11 +1,13 @@
 """The OmegaConf resolvers that conf/ uses."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.basecontainer import BaseContainer
 
 LONGEST = 160  # a folder's name may have 255 bytes on most file systems
 
@@ -17,6 +19,17 @@ def register_resolvers() -> None:
     """Makes `${default_iterations:…}` and the others known; may be called any number of times."""
     for name, resolver in resolvers().items():
         OmegaConf.register_resolver(name, resolver, replace=True)
+
+
+@contextmanager
+def resolvers_of_its_own() -> Iterator[None]:
+    """Puts back the resolvers of a program's own that have names of ours."""
+    before = BaseContainer._resolvers
+    BaseContainer._resolvers = dict(before)
+    try:
+        yield
+    finally:
+        BaseContainer._resolvers = before
 
 
 def width(categorical: Any, continuous: int) -> int:

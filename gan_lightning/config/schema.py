@@ -15,11 +15,14 @@ class Node:
     """A node with a `_target_`, of a kind that another place says."""
 
 
-@dataclass(frozen=True)
 class Builds:
-    """Says in an annotation what a node is to build: the dotted path of a class that it derives from."""
+    """Says in an annotation what a node is to build: the dotted path of a class that it derives from.
 
-    kind: str
+    `within` are the packages that the class may come from, beside plug-ins; () are all that may be named at all.
+    """
+
+    def __init__(self, kind: str, *within: str) -> None:
+        self.kind, self.within = kind, within
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,15 @@ class Network:
     name: str
     latent_dim: PositiveInt
     threads: PositiveInt | None
-    generator: Annotated[Node, Builds("gan_lightning.networks.Generator")]
-    discriminator: Annotated[Node, Builds("gan_lightning.networks.Discriminator")]
+    # Of any module, plain ones too: latents in and samples out; samples in and a logit each out.
+    generator: Annotated[
+        Node,
+        Builds("torch.nn.Module", "gan_lightning.networks", "torch.nn", "torchvision.ops", "torchvision.models"),
+    ]
+    discriminator: Annotated[
+        Node,
+        Builds("torch.nn.Module", "gan_lightning.networks", "torch.nn", "torchvision.ops", "torchvision.models"),
+    ]
     embedding_dim: PositiveInt | None = None
 
 
@@ -94,6 +104,7 @@ class Training:
     """The keys of conf/train.yaml."""
 
     seed: Seed
+    plugins: list[str]
     compatibility_warnings: bool
     resume: str | None
     threads: PositiveInt | None
@@ -120,6 +131,7 @@ class Training:
     health: Annotated[Node, Builds("gan_lightning.watching.HealthCheck")]
     dashboard: Annotated[Node, Builds("gan_lightning.watching.Dashboard")]
     logger: dict[str, Annotated[Node, Builds("pytorch_lightning.loggers.Logger")]]
+    callbacks: dict[str, Annotated[Node, Builds("pytorch_lightning.Callback")]]
     model: Annotated[Node, Builds("gan_lightning.training.GAN")]
     data: Annotated[Node, Builds("gan_lightning.data.GANDataModule")]
 

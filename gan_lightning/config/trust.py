@@ -40,7 +40,7 @@ def read_data(path: Path) -> Any:
                 raise UserError(
                     f"{path} asks at {key} for ${{{name}:…}}, which is not resolved in what comes from a run's folder."
                 )
-    return formats.upgrade(content)
+    return formats.upgrade_whole({str(key): value for key, value in content.items()})
 
 
 def settled(config: DictConfig) -> Any:

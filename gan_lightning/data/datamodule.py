@@ -30,7 +30,7 @@ class GANDataModule(LightningDataModule):
             resized); vectors must have it.
         batch_size: samples of one minibatch, over all devices together. More devices make no larger minibatches, but
             batch normalisation sees the samples of its own device alone.
-        critic_updates: how many minibatches each iteration draws.
+        critic_updates: how many minibatches each iteration draws; None: as many as the GAN that is trained asks for.
         seed: decides the order of the samples.
         memory_gib: data of up to this size (images as uint8, vectors as float32) are kept on the training device.
             Larger ones stay in host memory or in a memory-mapped file and are fetched round by round.
@@ -45,7 +45,7 @@ class GANDataModule(LightningDataModule):
         source: Source,
         sample_shape: Sequence[PositiveInt],
         batch_size: PositiveInt,
-        critic_updates: RoundSizes,
+        critic_updates: RoundSizes | None = None,
         seed: int = 0,
         memory_gib: NonNegativeFloat = 4.0,
         classes: NonNegativeInt = 0,
@@ -159,8 +159,11 @@ class GANDataModule(LightningDataModule):
     def train_dataloader(self) -> RoundLoader:
         loaded = self.loaded
         trainer = self.trainer
+        sizes = self.critic_updates or getattr(trainer and trainer.lightning_module, "critic_updates", None)
+        if sizes is None:
+            raise ValueError("critic_updates is needed, unless a GAN is trained, which has its own")
         if trainer is None:
-            return RoundLoader(loaded, self.stream, self.critic_updates, torch.device("cpu"))
+            return RoundLoader(loaded, self.stream, sizes, torch.device("cpu"))
         device, ranks = trainer.strategy.root_device, trainer.world_size
         self.require_even(ranks)
         if loaded.samples.nbytes <= self.memory_gib * 2**30:
@@ -168,7 +171,7 @@ class GANDataModule(LightningDataModule):
         return RoundLoader(
             loaded,
             self.stream,
-            self.critic_updates,
+            sizes,
             device,
             start=lambda: trainer.global_step,
             rank=trainer.global_rank,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gan_lightning.networks.generator import *
     from gan_lightning.networks.layers import *
     from gan_lightning.networks.mlp import *
+    from gan_lightning.networks.plain import *
     from gan_lightning.networks.r3gan import *
     from gan_lightning.networks.resnet import *
     from gan_lightning.networks.resolution import *

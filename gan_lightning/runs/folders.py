@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_lightning import formats
 from gan_lightning.config.compose import plain, without_hydra
 from gan_lightning.config.trust import read_data
 from gan_lightning.errors import UserError
@@ -118,7 +119,7 @@ def identity(config: DictConfig) -> dict[str, Any]:
     """What makes a run the run it is, as plain containers."""
     # Resolved as a whole, since what makes a run takes values from elsewhere.
     resolved = plain(without_hydra(config))
-    kept = {name: resolved[name] for name in IDENTITY if name in resolved}
+    kept: dict[str, Any] = formats.upgrade({name: resolved[name] for name in IDENTITY if name in resolved})
     data: dict[str, Any] = kept.get("dataset") or {}
     for node in (data, data.get("source"), data.get("held_out")):
         if not isinstance(node, dict):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from omegaconf import DictConfig
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from gan_lightning.config.build import build_all
@@ -36,6 +36,7 @@ class RunParts(NamedTuple):
     health: Callable[..., HealthCheck]
     evaluation: Callable[..., Evaluation]
     logger: dict[str, Callable[..., Logger]]
+    callbacks: dict[str, Callback]
 
 
 def build_parts(config: DictConfig) -> RunParts:
@@ -43,7 +44,7 @@ def build_parts(config: DictConfig) -> RunParts:
 
     Raises UserError for what a constructor refuses.
     """
-    return RunParts(**build_all(config, RunParts._fields))
+    return RunParts(**build_all(config, RunParts._fields, config.plugins))
 
 
 def iterations(config: DictConfig, data: GANDataModule) -> int:
@@ -55,6 +56,7 @@ def iterations(config: DictConfig, data: GANDataModule) -> int:
         raise UserError(f"trainer.max_epochs is {epochs}, but it must be at least 1, or -1 or null for no limit.")
     if epochs is None or epochs == -1:
         return steps
+    assert data.critic_updates is not None
     in_epochs = data.critic_updates.iterations(epochs * data.stream.minibatches_per_pass)
     return in_epochs if steps == -1 else min(steps, in_epochs)
 
@@ -64,6 +66,7 @@ def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: in
 
     What is only unwise is said as a warning, unless `compatibility_warnings` is false.
     """
+    require_told(config, model)
     networks = (model.generator.parameters(), model.discriminator.parameters())
     try:
         optimizers = model.configure_optimizers()
@@ -86,6 +89,26 @@ def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: in
         given = Circumstances(optimizers[1], str(config.trainer.precision), real, config.loss.discriminator_norm)
         for caution in cautions(model.parts, given):
             log.warning("%s (compatibility_warnings=false silences this)", caution)
+
+
+def require_told(config: DictConfig, model: GAN) -> None:
+    """Raises UserError where a network of one's own does without labels or packs that it is to be shown."""
+    name, network = config.conditioning.name, config.network.name
+    for told, takes_labels, which in (
+        (config.conditioning.generator, model.generator.classes > 0, "generator"),
+        (config.conditioning.discriminator, model.discriminator.label_input != "none", "discriminator"),
+    ):
+        if told != "none" and not takes_labels:
+            raise UserError(
+                f"conditioning={name} tells the {which} labels, but that of network={network} takes none; use"
+                f" conditioning=none, or give network.{which} the arguments classes and label_input."
+            )
+    if config.loss.packing != model.discriminator.packing:
+        raise UserError(
+            f"loss.packing is {config.loss.packing}, but the discriminator of network={network} sees"
+            f" {model.discriminator.packing} samples together; use loss.packing={model.discriminator.packing}, or give"
+            " network.discriminator the argument packing."
+        )
 
 
 def mention_moved_end(model: GAN, before: int, now: int) -> None:

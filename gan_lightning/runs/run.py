@@ -144,6 +144,7 @@ def callbacks(config: DictConfig, folder: Path, parts: RunParts, watchers: Watch
         watchers.evaluation,
         parts.checkpoint(folder=folder, config=plain(config), is_best=watchers.evaluation.is_best),
         *bar,
+        *parts.callbacks.values(),
         watchers.interrupt,
     ]
 

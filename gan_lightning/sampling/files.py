@@ -1,7 +1,7 @@
 """Generators in files: written beside a run, found again, and made anew from what the file says of them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -15,14 +15,19 @@ from gan_lightning import __version__, formats
 from gan_lightning.errors import UserError
 from gan_lightning.files import replacing
 from gan_lightning.networks.generator import Generator
+from gan_lightning.networks.plain import PlainGenerator
+from gan_lightning.plugins import advice, package_of
 from gan_lightning.run_folder import BEST, LAST, find_generator
 from gan_lightning.sampling.latents import Prior
 
 Kind = TypeVar("Kind")
 Weights = Literal["ema", "raw", "best"]
 
-# What a file may name: constructors of generators and of priors, from these two rooms and from nowhere else.
+# What a file may name: constructors of generators and of priors, from these two rooms, and of the modules that a plain
+# one is made of; beside them, those of packages that the user trusts.
 ROOMS = ("gan_lightning.networks", "gan_lightning.sampling")
+LAYERS = ("torch.nn", "torchvision.ops", "torchvision.models")
+UNNAMED = ("_target_", "_args_", "_convert_", "_recursive_")
 
 
 class GeneratorFile(NamedTuple):
@@ -46,6 +51,14 @@ def save_generator(generator: nn.Module, config: Mapping[str, Any], path: Path, 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     with replacing(path) as temporary:
         save_file(tensors, temporary, metadata=metadata)
+
+
+def node_of(generator: nn.Module, node: Mapping[str, Any]) -> dict[str, Any]:
+    """The node that makes a generator anew, where `node` may make the plain module inside it."""
+    if isinstance(generator, PlainGenerator):
+        target = f"{ROOMS[0]}.{PlainGenerator.__name__}"
+        return {"_target_": target, "module": dict(node), "latent_dim": generator.latent_dim}
+    return dict(node)
 
 
 def read_generator(path: Path) -> GeneratorFile:
@@ -85,21 +98,46 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return {**checkpoint, "config": formats.upgrade(checkpoint["config"])}
 
 
-def make(node: Mapping[str, Any], kind: type[Kind], path: Path) -> Kind:
-    """The generator or the prior that a node out of the file `path` names.
+def make(node: Mapping[str, Any], kind: type[Kind], path: Path, plugins: Sequence[str] = ()) -> Kind:
+    """The generator or the prior that a node out of the file `path` names, with modules that it is made of.
 
-    Raises UserError for anything else: a file that somebody sends must not get to call what it likes.
+    `plugins` are the packages that the user trusts to have them too. Raises UserError for anything else: a file that
+    somebody sends must not get to call what it likes.
     """
-    target, arguments = str(node["_target_"]), {key: value for key, value in node.items() if key != "_target_"}
-    room, _, name = target.rpartition(".")
-    found = getattr(import_module(room), name, None) if room in ROOMS else None
+    target = str(node.get("_target_"))
+    found = constructor(target, plugins)
     if not (isinstance(found, type) and issubclass(found, kind)):
-        raise UserError(f"{path} asks for {target!r}, which is no {kind.__name__.lower()} of this program.")
+        raise UserError(
+            f"{path} asks for {target!r}, which is no {kind.__name__.lower()} of this program; {advice(target)}."
+        )
+    arguments = {name: argument(value, path, plugins) for name, value in node.items() if name not in UNNAMED}
+    positional = argument(node.get("_args_", []), path, plugins)
     try:
-        made: Kind = found(**arguments)
+        made: Kind = found(*positional, **arguments)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path} holds arguments that {name} can't be made with: {error}.") from error
+        raise UserError(f"{path} holds arguments that {found.__name__} can't be made with: {error}.") from error
     return made
+
+
+def argument(value: Any, path: Path, plugins: Sequence[str]) -> Any:
+    """An argument of a node: plain values as they are, and modules made of nodes."""
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            return make(value, nn.Module, path, plugins)
+        return {name: argument(inner, path, plugins) for name, inner in value.items()}
+    return [argument(inner, path, plugins) for inner in value] if isinstance(value, list) else value
+
+
+def constructor(target: str, plugins: Sequence[str]) -> Any:
+    """What stands at a dotted path, if that is a public name of a package that files may name; None elsewhere."""
+    room, _, name = target.rpartition(".")
+    is_public = not any(part.startswith("_") for part in target.split("."))
+    if not is_public or not (room in ROOMS or package_of(target, (*LAYERS, *plugins))):
+        return None
+    try:
+        return getattr(import_module(room), name, None)
+    except ImportError:
+        return None
 
 
 class Loaded(NamedTuple):
@@ -110,11 +148,11 @@ class Loaded(NamedTuple):
     iteration: int
 
 
-def load(run: str | Path, weights: Weights = "ema") -> Loaded:
+def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ()) -> Loaded:
     """The generator of a run's folder, or of a generator.safetensors file, which has the last average only.
 
-    `weights` are the last average, the last raw ones, or the average of checkpoints/best.ckpt. Raises UserError if
-    there is none, or if it is damaged.
+    `weights` are the last average, the last raw ones, or the average of checkpoints/best.ckpt; `plugins` as in `make`.
+    Raises UserError if there is none, or if it is damaged.
     """
     path = find_generator(str(run))
     file = read_generator(path)
@@ -124,9 +162,9 @@ def load(run: str | Path, weights: Weights = "ema") -> Loaded:
         prefix = "generator." if weights == "raw" else "ema_generator."
         state, iteration = checkpoint["state_dict"], checkpoint["global_step"]
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    generator = make(file.generator, Generator, path)
+    generator = make(file.generator, Generator, path, plugins)
     try:
         generator.load_state_dict(tensors)
     except RuntimeError as error:
         raise UserError(f"{path} is damaged: its weights are not those of the network that it names.") from error
-    return Loaded(generator, make(file.latents, Prior, path), iteration)
+    return Loaded(generator, make(file.latents, Prior, path, plugins), iteration)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from gan_lightning.errors import UserError
 from gan_lightning.networks.generator import Generator
+from gan_lightning.plugins import granted
 from gan_lightning.sampling.drawing import class_of_each, decode, draw_latents
 from gan_lightning.sampling.files import Weights, load
 from gan_lightning.sampling.latents import Normal, Prior
@@ -64,13 +65,16 @@ class Sampler:
         return draw_latents(self.latents, self.network.latent_dim, n, seed)
 
 
-def load_generator(run: str | Path, weights: Weights = "ema", device: str = "cpu") -> Sampler:
+def load_generator(
+    run: str | Path, weights: Weights = "ema", device: str = "cpu", plugins: Sequence[str] = ()
+) -> Sampler:
     """The generator of a run's folder, or of a generator.safetensors file (which has the last average only).
 
-    `weights` are the last average, the last raw ones, or the average of checkpoints/best.ckpt. Raises UserError if
-    there is none, if it is damaged, or if the device isn't there.
+    `weights` are the last average, the last raw ones, or the average of checkpoints/best.ckpt. `plugins` are packages
+    that the network may come from, beside this one and those that are trusted anyway (gan_lightning/plugins.py). Raises
+    UserError if there is none, if it is damaged, or if the device isn't there.
     """
-    generator, latents, iteration = load(run, weights)
+    generator, latents, iteration = load(run, weights, granted(plugins))
     if device != "cpu" and not getattr(torch, torch.device(device).type).is_available():
         raise UserError(f"device is {device}, which this machine doesn't have; use device=cpu.")
     return Sampler(generator, latents, device, iteration)

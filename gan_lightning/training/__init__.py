@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from gan_lightning.training.ema import *
     from gan_lightning.training.gan import *
     from gan_lightning.training.interrupt import *
+    from gan_lightning.training.minibatches import *
     from gan_lightning.training.ranks import *
     from gan_lightning.training.running_means import *
     from gan_lightning.training.timetable import *

@@ -14,7 +14,7 @@ from torch import nn
 from gan_lightning import formats
 from gan_lightning.files import replacing
 from gan_lightning.run_folder import BEST, GENERATOR, LAST
-from gan_lightning.sampling.files import save_generator
+from gan_lightning.sampling.files import node_of, save_generator
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
 from gan_lightning.types import PositiveInt
@@ -25,13 +25,14 @@ class RunCheckpoint(IterationCallback, Checkpoint):
 
     With `keep_every`, checkpoints/iteration=NNNNNNNN.ckpt stay beside it; checkpoints/best.ckpt is that of the latest
     iteration for which `is_best` was true. A checkpoint holds both networks, the average, both optimizers, the loops'
-    counters, the resolved config and the format, in plain containers: it loads with weights_only=True.
+    counters, the resolved config and the format, in plain containers: it loads with weights_only=True. In a script of
+    one's own there is no config, which generator.safetensors needs to make the network anew, and so no such file.
     """
 
     def __init__(
         self,
         folder: Path,
-        config: dict[str, Any],
+        config: dict[str, Any] | None = None,
         every: PositiveInt = 1000,
         keep_every: PositiveInt | None = None,
         is_best: Callable[[int], bool] = lambda iteration: False,
@@ -66,8 +67,10 @@ class RunCheckpoint(IterationCallback, Checkpoint):
             trainer.save_checkpoint(temporary)
             for name in kept:
                 link(temporary, last.with_name(name))
-        parts = {"generator": self.config["network"]["generator"], "latents": self.config["latents"]}
-        save_generator(model.ema_generator, parts, self.folder / GENERATOR, trainer.global_step)
+        if self.config is not None:
+            node, average = self.config["network"]["generator"], model.ema_generator
+            parts = {"generator": node_of(average, node), "latents": self.config["latents"]}
+            save_generator(average, parts, self.folder / GENERATOR, trainer.global_step)
 
 
 def link(file: Path, name: Path) -> None:

@@ -131,20 +131,20 @@ def refuse_data(parts: Parts, adapter: DiscriminatorAdapter, real: Tensor) -> No
         transformation = getattr(regularizer, "transformation", regularizer)
         if isinstance(transformation, Transformation) and transformation.needs_images and real.ndim != 4:
             raise ValueError(f"{name} alters images, but the data set has vectors; leave it out, or use instance_noise")
-    labels = torch.zeros(len(real), dtype=torch.int64)
+    labels = torch.zeros(len(real), dtype=torch.int64, device=real.device)
     modes = [(network, network.training) for network in (generator, discriminator)]
     for network, _ in modes:
         network.eval()  # which leaves running statistics as they are
     try:
         with torch.no_grad():
-            latents = parts.latents.draw(len(real), generator.latent_dim)
-            fake = generator(latents, labels if generator.classes else None)
+            latents = parts.latents.draw(len(real), generator.latent_dim, real.device)
+            fake = tried(generator, "generator", latents, labels if generator.classes else None)
             if fake.shape != real.shape:
                 raise ValueError(
                     f"the generator makes samples of shape {tuple(fake.shape[1:])}, but those of the data set have"
                     f" {tuple(real.shape[1:])}; set network.generator.sample_shape, or leave it to the configuration"
                 )
-            outputs = discriminator(adapter.view(real), adapter.packed(labels))
+            outputs = tried(discriminator, "discriminator", adapter.view(real), adapter.packed(labels))
     finally:
         for network, mode in modes:
             network.train(mode)
@@ -156,18 +156,30 @@ def refuse_data(parts: Parts, adapter: DiscriminatorAdapter, real: Tensor) -> No
         )
 
 
+def tried(network: nn.Module, name: str, inputs: Tensor, labels: Tensor | None) -> Tensor:
+    """What a network makes of inputs. Raises ValueError, with torch's reason, if they don't fit its layers."""
+    try:
+        outputs: Tensor = network(inputs, labels)
+    except (RuntimeError, IndexError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ValueError(f"the {name} can't take inputs of shape {tuple(inputs.shape)}: {reason}") from error
+    return outputs
+
+
 # What is unwise.
 
 
 class Circumstances(NamedTuple):
     """What else decides whether a combination is wise: the discriminator's optimizer, `trainer.precision`, samples
-    (N, ...) of the data, and the normalisation that the loss's recipe asks of the discriminator, if any.
+    (N, ...) of the data, the normalisation that the loss's recipe asks of the discriminator, if any, and whether the
+    samples are as somebody else's loader has served them.
     """
 
     optimizer: Optimizer
     precision: str
     real: Tensor
     asked_norm: str | None = None
+    served: bool = False
 
 
 def cautions(parts: Parts, given: Circumstances) -> Iterator[str]:
@@ -236,6 +248,16 @@ def sigmoid_for_images(parts: Parts, given: Circumstances) -> str | None:
     )
 
 
+def tanh_for_pixels_from_zero(parts: Parts, given: Circumstances) -> str | None:
+    low, high = map(float, given.real.aminmax())
+    if not given.served or given.real.ndim != 4 or low < 0 or high > 1 or not ends_in_tanh(parts.generator):
+        return None
+    return (
+        "the pixels of the data lie in [0, 1], but a generator that ends in tanh makes them in [-1, 1], and the"
+        " discriminator tells them by the dark ones; serve 2 * pixels - 1, or uint8"
+    )
+
+
 def tanh_for_far_points(parts: Parts, given: Circumstances) -> str | None:
     reach = float(given.real.abs().max())
     if given.real.ndim != 2 or reach <= 1 or not ends_in_tanh(parts.generator):
@@ -253,6 +275,7 @@ CAUTIONS: tuple[Callable[[Parts, Circumstances], str | None], ...] = (
     recipe_without_spectral_norm,
     penalty_in_half_precision,
     sigmoid_for_images,
+    tanh_for_pixels_from_zero,
     tanh_for_far_points,
 )
 

@@ -1,11 +1,13 @@
 """The one LightningModule: an objective, heads, regularizers and two optimizers make every algorithm.
 
-One `training_step` is one iteration: the discriminator's updates (CriticUpdates), each on a fresh minibatch of the
-round, then one update of the generator. Only the generator's optimizer moves `trainer.global_step`, so that
-`max_steps`, checkpoints, logs and the moving average count iterations.
+One iteration is the discriminator's updates (CriticUpdates), each on a fresh minibatch, then one update of the
+generator. Only the generator's optimizer moves `trainer.global_step`, so that `max_steps`, checkpoints, logs and the
+moving average count iterations. This package's data module serves all minibatches of an iteration at once; those of any
+other loader are gathered until there are as many as the iteration takes.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -13,25 +15,29 @@ from typing import Any, cast
 import torch
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.core.optimizer import LightningOptimizer, do_nothing_closure
+from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gan_lightning.data.rounds import RoundLoader
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
 from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind
-from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.generator import Generator
+from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.samples import SampleSet
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.schedules import Clock
 from gan_lightning.seeds import mix, seed_generators
-from gan_lightning.training.compatibility import Parts, refuse
+from gan_lightning.training.compatibility import Circumstances, Parts, cautions, refuse, refuse_data
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter, adapt
 from gan_lightning.training.ema import EMA
+from gan_lightning.training.minibatches import Batch, Gathered, Minibatch
 from gan_lightning.training.ranks import mean_of_ranks
 from gan_lightning.training.running_means import RunningMeans
-from gan_lightning.training.timetable import START, OptimizerFactory, Timetable
+from gan_lightning.training.timetable import NETWORKS, START, OptimizerFactory, Timetable
+from gan_lightning.types import PositiveInt
 
 AnyOptimizer = Optimizer | LightningOptimizer
 
@@ -40,8 +46,10 @@ class GAN(LightningModule):
     """Trains `generator` and `discriminator` against each other.
 
     `generator` maps latents (N, latent_dim), drawn from the prior `latents`, to samples; `discriminator` maps samples
-    to logits (N,), or to (N, 1 + columns) where `heads` read the further columns. Labels go to whichever network takes
-    any: each minibatch's fakes are made with the labels of its real samples, and so follow the data's distribution.
+    to logits (N,), or to (N, 1 + columns) where `heads` read the further columns. Either may be any module; one that is
+    no Generator of this package tells its `latent_dim` by an attribute or by its first layer, or is given it. Labels go
+    to whichever network takes any: each minibatch's fakes are made with the labels of its real samples, and so follow
+    the data's distribution.
     Images lie in [-1, 1]. `ema_generator` is the average that samples are drawn from; the raw generator's weights stay
     untouched beside it. All randomness of an iteration comes from (seed, iteration, rank), so that a resumed run
     continues exactly as if it had not stopped.
@@ -54,8 +62,8 @@ class GAN(LightningModule):
 
     def __init__(
         self,
-        generator: Generator,
-        discriminator: Discriminator,
+        generator: nn.Module,
+        discriminator: nn.Module,
         objective: Objective,
         generator_optimizer: OptimizerFactory,
         discriminator_optimizer: OptimizerFactory,
@@ -65,13 +73,14 @@ class GAN(LightningModule):
         latents: Prior | None = None,
         ema: EMA | None = None,
         seed: int = 0,
+        latent_dim: PositiveInt | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.generator = generator
-        self.discriminator = discriminator
+        self.generator = as_generator(generator, latent_dim)
+        self.discriminator = as_discriminator(discriminator)
         self.ema = ema or EMA()
-        self.ema_generator = self.ema.copy(generator)
+        self.ema_generator = self.ema.copy(self.generator)
         self.objective = objective
         self.critic_updates = critic_updates or CriticUpdates()
         self.regularizers = dict(regularizers or {})
@@ -79,10 +88,13 @@ class GAN(LightningModule):
         self.latents = latents or Normal()
         refuse(self.parts)
         self.timetable = Timetable(self.regularizers, self.ema, generator_optimizer, discriminator_optimizer)
-        self.bare_adapter = adapt(discriminator, self.heads)
-        self.discriminator_parameters = list(discriminator.parameters())
+        self.bare_adapter = adapt(self.discriminator, self.heads)
+        self.discriminator_parameters = list(self.discriminator.parameters())
         self.seed = seed
+        self.gathered = Gathered(self.discriminator.packing)
+        self.batch_size = 1
         self.means = RunningMeans()
+        self.reported: dict[str, float] = {}  # the last means that were
 
     @property
     def parts(self) -> Parts:
@@ -107,6 +119,16 @@ class GAN(LightningModule):
         except RuntimeError:  # which says that there is none
             return False
 
+    @torch.no_grad()
+    def forward(self, count: int, labels: Tensor | None = None) -> Tensor:
+        """Draws `count` samples of the average generator, by the default random generator of the module's device.
+
+        A conditional one makes samples of the `labels` (count,); without any, its classes take turns.
+        """
+        if self.generator.classes and labels is None:
+            labels = torch.arange(count, device=self.device) % self.generator.classes
+        return self.fakes(count, labels, self.ema_generator)[0]
+
     # What Lightning calls.
 
     def configure_optimizers(self) -> list[Optimizer]:
@@ -114,14 +136,17 @@ class GAN(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["running_means"] = self.means.state_dict()
+        checkpoint["gathered"] = self.gathered.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Of several ranks, each goes on with what the first one had.
         self.means.load_state_dict(checkpoint["running_means"], self.device)
+        self.gathered.load_state_dict(checkpoint.get("gathered", []), self.device)
 
     def on_train_start(self) -> None:
         # The networks are on their device now, so that their tensors can be held on to.
         self.update_average = self.ema.updater(self.ema_generator, self.generator)
+        self.reported = {}
 
     def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Lightning's, and torch's own where there is no trainer."""
@@ -130,38 +155,53 @@ class GAN(LightningModule):
         else:
             super().manual_backward(loss, *args, **kwargs)
 
-    def training_step(self, batch: SampleSet, batch_idx: int) -> None:
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """An iteration, once its minibatches are there. Raises ValueError for a batch that the networks don't fit."""
+        if minibatches := self.gathered.add(batch, self.critic_updates.updates(self.trainer.global_step)):
+            if not isinstance(batch, SampleSet) and not self.reported:
+                self.require_fitting(minibatches[0].samples)
+            self.train_iteration(minibatches)
+
+    def on_train_epoch_end(self) -> None:
+        """What stops or saves at the end of an epoch finds its numbers; rounds have no epochs."""
+        if not isinstance(self.trainer.train_dataloader, RoundLoader):
+            self.report()
+
+    def train_iteration(self, minibatches: Sequence[Minibatch]) -> None:
+        """The discriminator's updates, one on each of the minibatches, and one update of the generator on the last."""
         iteration = self.trainer.global_step
         seed_generators(mix(self.seed, iteration, self.global_rank), self.device)
         generator_optimizer, discriminator_optimizer = cast("list[LightningOptimizer]", self.optimizers())
         log = self.logs_after(iteration + 1)
-        batch_size = batch.samples.shape[1] * self.trainer.world_size
-        moment = self.timetable.at(self.clock(iteration, batch_size, self.trainer.max_steps))
+        # The last minibatch of a loader's epoch may be smaller; the clock goes by whole ones.
+        self.batch_size = max(self.batch_size, len(minibatches[0].samples))
+        batch_size = self.batch_size * self.trainer.world_size
+        moment = self.timetable.at(self.clock(iteration, batch_size, self.last_iteration))
         moment.set((generator_optimizer, discriminator_optimizer))
         if log and moment.values:
             self.means.add({f"schedule/{name}": self.scalar(value) for name, value in moment.values.items()})
-        first, last = self.critic_updates.updates_before(iteration), len(batch.samples) - 1
+        first, last = self.critic_updates.updates_before(iteration), minibatches[-1]
         real_mean = None
-        for update, real in enumerate(batch.samples):
-            labels = None if batch.labels is None else batch.labels[update]
+        for update, minibatch in enumerate(minibatches):
             real_mean = self.discriminator_step(
-                real,
+                minibatch.samples,
                 discriminator_optimizer.optimizer,  # itself, whose steps Lightning doesn't count
-                labels,
+                minibatch.labels,
                 number=first + update,
                 regularizers=moment.regularizers,
-                log_norm=log and update == last,
+                log_norm=log and minibatch is last,
             )
-        labels = None if batch.labels is None else batch.labels[last]
         self.generator_step(
-            batch.samples[last],
+            last.samples,
             generator_optimizer,
-            labels,
+            last.labels,
             regularizers=moment.regularizers,
             real_mean=real_mean,
             log_norm=log,
         )
         self.update_average(moment.ema.decay_at(iteration, batch_size))
+        if log or not self.reported:
+            self.report(to_loggers=log)
 
     # The game.
 
@@ -276,18 +316,61 @@ class GAN(LightningModule):
         for parameter in self.discriminator_parameters:
             parameter.requires_grad = not frozen
 
-    def fakes(self, count: int, labels: Tensor | None = None) -> tuple[Tensor, Drawn]:
-        """Samples (count, ...) of the generator, of the labels (count,) if it takes any, and what they came from.
+    def fakes(
+        self, count: int, labels: Tensor | None = None, generator: Generator | None = None
+    ) -> tuple[Tensor, Drawn]:
+        """Samples (count, ...) of a generator, by default the one that is trained, and what they came from.
 
-        Latents come from the prior, by the default random generator of the module's device.
+        They are of the labels (count,) if it takes any. Latents come from the prior, by the default random generator of
+        the module's device.
         """
-        latents = self.latents.draw(count, self.generator.latent_dim, self.device)
-        drawn = Drawn(latents, labels if self.generator.classes else None)
-        return self.generator(*drawn), drawn
+        generator = generator or self.generator
+        latents = self.latents.draw(count, generator.latent_dim, self.device)
+        drawn = Drawn(latents, labels if generator.classes else None)
+        return generator(*drawn), drawn
 
     def scalar(self, value: float) -> Tensor:
         """A number on the module's device."""
         return torch.tensor(float(value), device=self.device)
+
+    def require_fitting(self, real: Tensor) -> None:
+        """Raises ValueError if the networks don't fit samples (N, ...), and warns of what is unwise with them."""
+        count = max(1, 2 // self.discriminator.packing) * self.discriminator.packing
+        last = self.last_iteration
+        moment = self.timetable.at(self.clock(0, len(real), last))
+        refuse_data(self.parts, self.adapter(moment.regularizers), real[:count])
+        optimizer = self.trainer.optimizers[1]
+        for caution in cautions(self.parts, Circumstances(optimizer, str(self.trainer.precision), real, served=True)):
+            rank_zero_warn(caution)
+
+    def report(self, to_loggers: bool = True) -> None:
+        """Gives the means since the last report to the trainer's loggers, and to callbacks by `callback_metrics`.
+
+        Not `to_loggers`, they are given to callbacks alone, and the means go on.
+        """
+        take = self.means.take if to_loggers else self.means.so_far
+        means = take(lambda values: self.trainer.strategy.reduce(values, reduce_op="mean"))
+        if not means:
+            return
+        for network, optimizer in zip(NETWORKS, self.trainer.optimizers, strict=True):
+            means[f"learning_rate/{network}"] = float(optimizer.param_groups[0]["lr"])
+        self.reported = means
+        losses = {f"loss/{network}": means[f"loss/{network}"] for network in NETWORKS}
+        self.log_dict({name: value for name, value in means.items() if name not in losses}, logger=False)
+        self.log_dict(losses, logger=False, prog_bar=True)
+        for logger in self.trainer.loggers if to_loggers else ():
+            logger.log_metrics(means, step=self.trainer.global_step)
+
+    @property
+    def last_iteration(self) -> int:
+        """The iteration that training ends at, by `max_steps` or by `max_epochs`, whichever is first; -1 for none."""
+        steps, epochs = self.trainer.max_steps, self.trainer.max_epochs
+        minibatches = self.trainer.num_training_batches * (epochs if epochs is not None else -1)
+        if minibatches < 0 or math.isinf(minibatches) or isinstance(self.trainer.train_dataloader, RoundLoader):
+            return steps
+        whole = self.critic_updates.iterations(int(minibatches))
+        whole -= self.critic_updates.updates_before(whole) > minibatches
+        return whole if steps < 0 else min(steps, whole)
 
     def logs_after(self, completed: int) -> bool:
         """Whether metrics are logged once so many iterations are complete."""

@@ -41,6 +41,12 @@ class RunningMeans:
 
     def take(self, reduce: Callable[[Tensor], Tensor] = lambda values: values) -> dict[str, float]:
         """The means by name; `reduce` may average the vector of them over ranks before it leaves the device."""
+        means = self.so_far(reduce)
+        self._sums, self._counts = {}, {}
+        return means
+
+    def so_far(self, reduce: Callable[[Tensor], Tensor] = lambda values: values) -> dict[str, float]:
+        """The same, while the means go on."""
         if not self._sums:
             return {}
         means = torch.cat([total / self._counts[names] for names, total in self._sums.items()])
@@ -51,5 +57,4 @@ class RunningMeans:
             for name in names:
                 totals[name] = totals.get(name, 0.0) + count * next(values)
                 counts[name] = counts.get(name, 0) + count
-        self._sums, self._counts = {}, {}
         return {name: total / counts[name] for name, total in totals.items()}

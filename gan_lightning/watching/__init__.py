@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gan_lightning.watching.loggers import *
     from gan_lightning.watching.measurements import *
     from gan_lightning.watching.monitor import *
+    from gan_lightning.watching.network_summary import *
     from gan_lightning.watching.progress import *
     from gan_lightning.watching.samples import *
     from gan_lightning.watching.verdicts import *

@@ -1,4 +1,4 @@
-"""Writes the training's scalars to every logger, and stops a run whose numbers are no longer finite."""
+"""Tells how far and how fast a training is, and stops it when its numbers are no longer finite."""
 
 import math
 import time
@@ -11,9 +11,9 @@ from gan_lightning.training.gan import GAN
 
 
 class Monitor(IterationCallback):
-    """Every `trainer.log_every_n_steps` iterations, and at `trainer.max_steps`, logs means since the last log.
+    """Every `trainer.log_every_n_steps` iterations, and at `trainer.max_steps`, logs `progress/...`.
 
-    The step of every value is the iteration.
+    The GAN itself logs the others then, which are means since the last log. The step of every value is the iteration.
 
     | tag | what it is |
     | --- | --- |
@@ -55,23 +55,22 @@ class Monitor(IterationCallback):
         iteration = trainer.global_step
         if not model.logs_after(iteration):
             return
-        metrics = model.means.take(lambda values: trainer.strategy.reduce(values, reduce_op="mean"))
         now = time.monotonic()
         minibatches = model.critic_updates.updates_before(iteration)
         in_window = minibatches - model.critic_updates.updates_before(self._window_iteration)
-        for name, optimizer in zip(("generator", "discriminator"), trainer.optimizers, strict=True):
-            metrics[f"learning_rate/{name}"] = float(optimizer.param_groups[0]["lr"])
-        metrics["progress/images_seen"] = minibatches * self.batch_size
-        metrics["progress/epoch"] = minibatches / self.minibatches_per_pass
-        metrics["progress/images_per_second"] = in_window * self.batch_size / max(now - self._window_started, 1e-9)
-        metrics["progress/seconds"] = self.seconds
+        progress = {
+            "progress/images_seen": minibatches * self.batch_size,
+            "progress/epoch": minibatches / self.minibatches_per_pass,
+            "progress/images_per_second": in_window * self.batch_size / max(now - self._window_started, 1e-9),
+            "progress/seconds": self.seconds,
+        }
         self._window_started, self._window_iteration = now, iteration
-        self.latest = metrics
+        self.latest = model.reported | progress
         for logger in trainer.loggers:
-            logger.log_metrics(metrics, step=iteration)
+            logger.log_metrics(progress, step=iteration)
         # A scaler skips steps whose gradients overflow, on purpose.
         skipped = "gradient_norm/" if trainer.scaler else None
-        require_finite({k: v for k, v in metrics.items() if not (skipped and k.startswith(skipped))}, iteration)
+        require_finite({k: v for k, v in self.latest.items() if not (skipped and k.startswith(skipped))}, iteration)
 
     def after_training(self, trainer: Trainer, model: GAN) -> None:
         self._seconds_before, self._started = self.seconds, None

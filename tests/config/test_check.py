@@ -264,15 +264,15 @@ def test_schedules_do_not_fit_elsewhere(target, config, message):
     assert message in mistake(config, f"gan_lightning.{target}")
 
 
-def test_only_the_aliases_of_this_package_are_read(module, monkeypatch):
-    monkeypatch.setattr("gan_lightning.config.annotations.ALIASES_OF", module)
+def test_only_the_aliases_of_its_own_package_and_this_one_are_read(module):
     target = f"{module}.aliases"
     assert mistake({"own": "c"}, target) == "own is 'c', but aliases expects 'a' or 'b' there."
     assert (
         mistake({"json": [1, ["b"]]}, target)
         == "json[1][0] is 'b', but aliases expects a list or a whole number there."
     )
-    check(OmegaConf.create({"own": "b", "json": [1, [2]], "foreign": -1}), target)
+    assert mistake({"foreign": -1}, target) == "foreign is -1, but it must be at least 1."
+    check(OmegaConf.create({"own": "b", "json": [1, [2]], "foreign": 1}), target)
 
 
 GOOD = """
@@ -359,7 +359,7 @@ ADAM = "optimizers.generator"
         (
             f"{ADAM}._target_=os.system",
             f"{ADAM}._target_ is 'os.system', but it must lie in gan_lightning, torch.nn, torch.optim, torchvision,"
-            " torchmetrics or pytorch_lightning.",
+            " torchmetrics or pytorch_lightning; plugins=[os] grants it, if you trust that package with running code.",
         ),
         (f"{ADAM}._target_=torch.optimizer", f"{ADAM}._target_ is 'torch.optimizer', but it must lie in gan_lightning"),
         (f"{ADAM}._target_=3", f"{ADAM}._target_ is 3, but it must be the dotted path of a class."),

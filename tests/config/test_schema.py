@@ -13,7 +13,7 @@ from gan_lightning.config.compose import Sources, compose, require_weights, with
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError
 
-MANY = ("regularizer", "logger", "metric")
+MANY = ("regularizer", "logger", "callbacks", "metric")
 # What a group's file says of itself lies below the group's name, but for those that say @package.
 OPTIONS = [file for file in sorted(CONF.glob("*/*.yaml")) if file.parent.name not in ("hydra", "dataset_loss")]
 PAIRS = sorted((CONF / "dataset_loss").glob("*.yaml"))
@@ -73,7 +73,7 @@ def keys_of(file: Path, config: DictConfig) -> list[tuple[str, ...]]:
 
 def is_own_name(path: tuple[str, ...]) -> bool:
     """Names of parts are the user's to choose."""
-    return len(path) == 2 and path[0] in ("regularizer", "metric", "logger", "heads")
+    return len(path) == 2 and path[0] in ("regularizer", "metric", "logger", "callbacks", "heads")
 
 
 def is_there(config: DictConfig, path: tuple[str, ...]) -> bool:

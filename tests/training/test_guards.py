@@ -46,7 +46,7 @@ def logged_norms(plugins: list[MixedPrecision]) -> dict[str, float]:
     trainer.fit(
         model, RoundLoader(SampleSet(images), MinibatchStream(8, 8, 0), model.critic_updates, torch.device("cpu"))
     )
-    return model.means.take()
+    return model.reported
 
 
 @pytest.mark.filterwarnings("ignore:Found . module")  # the averaged generator, which Lightning finds in eval mode
