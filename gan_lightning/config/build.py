@@ -8,6 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.config.check import allowed
+from gan_lightning.config.compose import first_line
 from gan_lightning.errors import UserError
 
 
@@ -39,9 +40,13 @@ def _instantiated(node: Any, config: DictConfig, key: str, plugins: Sequence[str
         return instantiate(node, _convert_="all", _execution_whitelist_=allowed(plugins))
     except ValueError as error:
         raise UserError(f"{blamed_key(config, error, key)}: {str(error).rstrip('.')}.") from error
+    except TypeError as error:
+        if "instantiate abstract class" not in str(error):
+            raise
+        raise UserError(f"{blamed_key(config, error, key)}: {first_line(error)}; name a class that is one.") from error
 
 
-def blamed_key(config: DictConfig, error: ValueError, default: str) -> str:
+def blamed_key(config: DictConfig, error: Exception, default: str) -> str:
     """The key of the node whose constructor failed, as the user would write it."""
     # Hydra adds to an error, as notes, where in the config it came from.
     lines = [line for note in getattr(error, "__notes__", ()) for line in note.splitlines() if "full_key: " in line]

@@ -21,7 +21,7 @@ from gan_lightning.config.annotations import (
     is_target,
     show,
 )
-from gan_lightning.config.kinds import objection, require_class
+from gan_lightning.config.kinds import home, objection, require_class
 from gan_lightning.config.signature import Signature, static_signature
 from gan_lightning.errors import UserError
 from gan_lightning.plugins import advice, package_of
@@ -46,7 +46,8 @@ ASKED_FOR = (
     "torchvision.models.",
 )
 SCHEDULES = "gan_lightning.schedules."
-OWNERS = tuple(pattern.removesuffix("*") for pattern in ALLOWED)
+PACKAGES = tuple(pattern.removesuffix(".*") for pattern in ALLOWED)
+OWNERS = tuple(f"{name}." for name in PACKAGES)
 
 
 def allowed(plugins: Iterable[str]) -> tuple[str, ...]:
@@ -177,7 +178,7 @@ def _check_kind(node: DictConfig, key: str, wanted: Alternatives, owner: str, pl
 
 def _objection(target: str, one: Expectation, plugins: Plugins) -> str | None:
     """Why a class is not what an expectation asks for, as the end of a sentence; None if it is."""
-    if one.within and not package_of(target, one.within) and not package_of(target, plugins):
+    if one.within and not package_of(f"{home(target)}.", one.within) and not package_of(target, plugins):
         return f"those of {either(one.within)} are, and of packages that plugins names"
     return objection(target, str(one.kind))
 
@@ -187,10 +188,10 @@ def _check_target(target: Any, key: str, plugins: Plugins) -> None:
     if not isinstance(target, str):
         raise UserError(f"{key} is {show(target)}, but it must be the dotted path of a class.")
     if not target.startswith(OWNERS) and not package_of(target, plugins):
-        packages = either([pattern.removesuffix(".*") for pattern in ALLOWED])
+        packages = either(PACKAGES)
         raise UserError(f"{key} is {target!r}, but it must lie in {packages}; {advice(target)}.")
     try:
-        require_class(target)
+        require_class(target, () if package_of(target, plugins) else [*PACKAGES, *plugins])
     except LookupError as error:
         raise UserError(f"{key} is {target!r}, but {error}") from error
 

@@ -130,8 +130,16 @@ class Training:
     evaluation: Annotated[Node, Builds("gan_lightning.watching.Evaluation")]
     health: Annotated[Node, Builds("gan_lightning.watching.HealthCheck")]
     dashboard: Annotated[Node, Builds("gan_lightning.watching.Dashboard")]
-    logger: dict[str, Annotated[Node, Builds("pytorch_lightning.loggers.Logger")]]
-    callbacks: dict[str, Annotated[Node, Builds("pytorch_lightning.Callback")]]
+    logger: dict[
+        str,
+        Annotated[
+            Node, Builds("pytorch_lightning.loggers.Logger", "pytorch_lightning.loggers", "gan_lightning.watching")
+        ],
+    ]
+    callbacks: dict[
+        str,
+        Annotated[Node, Builds("pytorch_lightning.Callback", "pytorch_lightning.callbacks", "gan_lightning.watching")],
+    ]
     model: Annotated[Node, Builds("gan_lightning.training.GAN")]
     data: Annotated[Node, Builds("gan_lightning.data.GANDataModule")]
 

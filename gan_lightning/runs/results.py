@@ -33,8 +33,8 @@ class Results:
     """How far a run is, its last metrics by tag, and where they come from.
 
     `status` is running, failed, or that of runs.run.Run; `seconds` are of training. `evaluation` has the last and the
-    best record of those made while training, `evaluations` those of the command `evaluate`. Numbers that are not finite
-    are None.
+    best record of those made while training, `evaluations` those of the command `evaluate`. `parameters` are how many
+    weights each network has. Numbers that are not finite are None.
     """
 
     status: str
@@ -50,6 +50,7 @@ class Results:
     git: str | None = None
     device: str = ""
     devices: int = 1
+    parameters: Mapping[str, int] = field(default_factory=dict)
     format: str = formats.RESULTS
 
 
@@ -57,7 +58,7 @@ class Results:
 class Run:
     """What became of a run. `status` is finished, SIGINT, SIGTERM, alarm or no_progress; `metrics` are the last ones.
 
-    `verdicts` are those of the health check, in their order.
+    `verdicts` are those of the health check, in their order; `parameters` are how many weights each network has.
     """
 
     folder: Path
@@ -66,6 +67,7 @@ class Run:
     seconds: float
     metrics: dict[str, float]
     verdicts: tuple[Verdict, ...] = ()
+    parameters: Mapping[str, int] = field(default_factory=dict)
 
 
 def write(folder: Path, results: Results) -> None:

@@ -24,6 +24,7 @@ from gan_lightning.runs.provenance import hyperparameters, provenance
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.summary import LOSSES, summarise
 from gan_lightning.sampling.files import read_checkpoint
+from gan_lightning.training.gan import GAN
 from gan_lightning.training.interrupt import Interrupt
 from gan_lightning.watching.evaluation import Evaluation
 from gan_lightning.watching.health import HealthCheck
@@ -90,6 +91,7 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
         watchers.monitor.seconds,
         watchers.monitor.latest,
         tuple(watchers.health.verdicts),
+        parameters(prepared.parts.model),
     )
     if trainer.is_global_zero:
         summarise(run)
@@ -152,13 +154,13 @@ def callbacks(config: DictConfig, folder: Path, parts: RunParts, watchers: Watch
 def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
     """Trains to the end or to a stop, with results.json telling how far it is; returns the status."""
     parts, trainer, watchers = prepared.parts, prepared.trainer, prepared.watchers
-    record(folder, "running", config.seed, trainer, watchers)
+    record(folder, "running", config.seed, prepared)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
     try:
         trainer.fit(parts.model, parts.data, ckpt_path=folder / LAST if prepared.resumed_at is not None else None)
     except BaseException:
-        record(folder, "failed", config.seed, trainer, watchers)
+        record(folder, "failed", config.seed, prepared)
         raise
     finally:
         torch.set_num_threads(threads)
@@ -167,7 +169,7 @@ def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
     status = ended_by(watchers)
     if 0 < prepared.limit <= trainer.global_step:
         status = "finished"
-    record(folder, status, config.seed, trainer, watchers)
+    record(folder, status, config.seed, prepared)
     return status
 
 
@@ -180,8 +182,15 @@ def ended_by(watchers: Watchers) -> str:
     return "no_progress" if watchers.evaluation.stopped else "finished"
 
 
-def record(folder: Path, status: str, seed: int, trainer: Trainer, watchers: Watchers) -> None:
+def parameters(model: GAN) -> dict[str, int]:
+    """How many weights each network has; an average has as many."""
+    networks = {"generator": model.generator, "discriminator": model.discriminator}
+    return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}
+
+
+def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:
     """Writes how far the run is, its last metrics and where they come from to results.json."""
+    trainer, watchers = prepared.trainer, prepared.watchers
     if not trainer.is_global_zero:
         return
     before = results.find(folder)
@@ -197,6 +206,7 @@ def record(folder: Path, status: str, seed: int, trainer: Trainer, watchers: Wat
         seed,
         PROTOCOL,
         **provenance(trainer),
+        parameters=parameters(prepared.parts.model),
     )
     results.write(folder, now)
 

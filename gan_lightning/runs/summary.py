@@ -31,6 +31,7 @@ def summarise(run: Run) -> None:
     pictures = sorted((folder / SAMPLES).glob("*.png"))
     rows = {
         "run folder": str(folder),
+        "parameters": ", ".join(f"{network} {count:,}" for network, count in run.parameters.items()),
         "losses": ", ".join(losses),
         "health": "; ".join(f"{verdict.kind} at iteration {verdict.iteration}" for verdict in run.verdicts),
         "samples": str(pictures[-1]) if pictures else "",

@@ -8,10 +8,14 @@ from gan_lightning.training.gan import GAN
 
 
 class IterationCallback(Callback):
-    """Lightning's callback with the module's type known, and a batch for what it is here: an iteration.
+    """Lightning's callback with the module's type known, and with iterations for batches.
 
-    Once `after_iteration` is called, `trainer.global_step` counts the iteration.
+    Once `after_iteration` is called, `trainer.global_step` counts the iteration. A batch of a loader that serves single
+    minibatches may begin an iteration, end one, both or neither.
     """
+
+    completed = 0  # iterations, as far as has been seen
+    begun = -1  # the last one that has begun
 
     def before_training(self, trainer: Trainer, model: GAN) -> None: ...
 
@@ -22,15 +26,23 @@ class IterationCallback(Callback):
     def after_training(self, trainer: Trainer, model: GAN) -> None: ...
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.before_training(trainer, as_gan(pl_module))
+        model = as_gan(pl_module)
+        self.completed, self.begun = trainer.global_step, -1
+        self.before_training(trainer, model)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        self.before_iteration(trainer, as_gan(pl_module))
+        model = as_gan(pl_module)
+        if self.begun != trainer.global_step:
+            self.begun = trainer.global_step
+            self.before_iteration(trainer, model)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.after_iteration(trainer, as_gan(pl_module))
+        model = as_gan(pl_module)
+        if self.completed != trainer.global_step:
+            self.completed = trainer.global_step
+            self.after_iteration(trainer, model)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.after_training(trainer, as_gan(pl_module))

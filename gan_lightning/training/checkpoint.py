@@ -31,13 +31,13 @@ class RunCheckpoint(IterationCallback, Checkpoint):
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | Path,
         config: dict[str, Any] | None = None,
         every: PositiveInt = 1000,
         keep_every: PositiveInt | None = None,
         is_best: Callable[[int], bool] = lambda iteration: False,
     ) -> None:
-        self.folder = folder
+        self.folder = Path(folder)
         self.config = config
         self.every = every
         self.keep_every = keep_every

@@ -73,7 +73,7 @@ class Dashboard(IterationCallback):
     def __init__(
         self,
         data: GANDataModule,
-        seed: int,
+        seed: int = 0,
         every: PositiveInt | None = 500,
         features: Callable[[Tensor], Tensor] | None = None,
     ) -> None:

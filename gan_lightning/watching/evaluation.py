@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
+import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_info
 from torch import Tensor
@@ -112,6 +113,8 @@ class Evaluation(IterationCallback):
         is_new = self.is_another_protocol(record)
         self.note(record)
         values = {f"evaluation/{name}": value for name, value in record["values"].items() if value is not None}
+        # For other callbacks. Lightning would keep what is logged here until the next iteration, which may not come.
+        trainer.callback_metrics.update({name: torch.tensor(value) for name, value in values.items()})
         for logger in trainer.loggers:
             logger.log_metrics(values, step=iteration)
             if is_new and isinstance(logger, Events):

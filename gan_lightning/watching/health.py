@@ -36,7 +36,7 @@ class HealthCheck(IterationCallback):
     def __init__(
         self,
         data: GANDataModule,
-        seed: int,
+        seed: int = 0,
         every: PositiveInt | None = 500,
         count: PositiveInt = 256,
         on_alarm: Literal["warn", "stop"] = "warn",

@@ -30,13 +30,13 @@ class SampleGrids(IterationCallback):
 
     def __init__(
         self,
-        folder: Path,
+        folder: str | Path,
         real: Tensor,
-        seed: int,
+        seed: int = 0,
         every: PositiveInt = 500,
         count: PositiveInt = 64,
     ) -> None:
-        self.folder = folder / SAMPLES
+        self.folder = Path(folder) / SAMPLES
         self.real = real
         self.seed = seed
         self.every = every
