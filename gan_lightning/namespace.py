@@ -36,8 +36,10 @@ def of(room: str) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
 
 
 def defined(room: str) -> Iterator[tuple[str, list[str]]]:
-    """The files of a package as modules, each with the public names that it defines."""
+    """The files of a package as modules, but for private ones, each with the public names that it defines."""
     for info in pkgutil.iter_modules(import_module(room).__path__):
+        if info.name.startswith("_"):
+            continue
         module = f"{room}.{info.name}"
         spec = find_spec(module)
         loader = spec.loader if spec else None

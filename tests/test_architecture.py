@@ -1,6 +1,7 @@
 """What may import what, where gradients are made, and what starts without torch: read from the source."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -50,6 +51,7 @@ ALLOWED = {
     "training": LIGHTNING | ROOMS,
     "watching": LIGHTNING | ROOMS | {OWN + "training"},
     "config": EVERYWHERE | {"hydra", "omegaconf", "yaml"},
+    "testing": PURE | ROOMS,
 }
 
 
@@ -128,6 +130,8 @@ def test_imports_point_in_one_direction(module):
         ("config.new", "from torch import Tensor"),
         ("config.new", "from gan_lightning.data.sources import Source"),
         ("types", "from gan_lightning.errors import UserError"),
+        ("testing.new", "import pytest"),
+        ("testing.new", "from gan_lightning.training.gan import GAN"),
     ],
 )
 def test_the_rules_catch_what_they_are_for(module, code):
@@ -220,7 +224,13 @@ def test_sampling_imports_neither_lightning_nor_hydra_nor_tensorboard(code, tmp_
     assert found == {"torch"}
 
 
-ROOMS_WITH_NAMES = ["losses", "networks", "metrics", "data", "sampling", "training", "watching"]
+def test_contract_tests_import_neither_lightning_nor_hydra_nor_pytest():
+    names = [name for _, names in namespace.defined(f"{OWN}testing") for name in names if name.startswith("check_")]
+    unwanted = {"pytorch_lightning", "lightning_fabric", "hydra", "pytest", "matplotlib", "torchvision", "sklearn"}
+    assert imported(f"from gan_lightning.testing import {', '.join(names)}", *unwanted, "torch") == {"torch"}
+
+
+ROOMS_WITH_NAMES = ["losses", "networks", "metrics", "data", "sampling", "training", "watching", "testing"]
 
 
 @pytest.mark.parametrize("room", ROOMS_WITH_NAMES)
@@ -229,7 +239,7 @@ def test_a_rooms_public_names_are_those_of_its_files(room):
     found = [(name, module) for module, names in namespace.defined(OWN + room) for name in names]
     names = [name for name, _ in found]
     assert [name for name in set(names) if names.count(name) > 1] == []
-    modules = {module for module in MODULES if module.startswith(f"{OWN}{room}.")}
+    modules = {module for module in MODULES if re.match(rf"{OWN}{room}\.[^_]", module)}
     assert set(names).isdisjoint(module.rpartition(".")[2] for module in modules)
     stars = {name.removesuffix(".*") for name, _ in imports(TREES[OWN + room], OWN + room, True) if name.endswith(".*")}
     assert stars == modules
