@@ -53,12 +53,8 @@ class TestStackedMNIST:
         assert len(classes) == 1000
         assert (classes[0], classes[7], classes[123], classes[999]) == ("000", "007", "123", "999")
 
-    def test_depends_on_the_seed_alone(self, tmp_path, digits):
-        first = StackedMNIST(str(tmp_path), count=50).load()
-        torch.manual_seed(5)
-        again, other = (StackedMNIST(str(tmp_path), count=50, seed=seed).load() for seed in (0, 1))
-        assert torch.equal(first.samples, again.samples)
-        assert torch.equal(first.labels, again.labels)
+    def test_other_seeds_give_other_samples(self, tmp_path, digits):
+        first, other = (StackedMNIST(str(tmp_path), count=50, seed=seed).load() for seed in (0, 1))
         assert not torch.equal(first.samples, other.samples)
 
     def test_default_size_is_pacgans(self, tmp_path):
@@ -98,11 +94,8 @@ class TestImbalancedDigits:
         )
         assert all(pair in remaining for pair in pairs)  # consumes what is passed over
 
-    def test_depends_on_the_seed_alone(self):
-        first = ImbalancedDigits().load()
-        torch.manual_seed(5)
-        again, other = (ImbalancedDigits(seed=seed).load() for seed in (0, 1))
-        assert torch.equal(first.samples, again.samples)
+    def test_other_seeds_give_other_samples(self):
+        first, other = (ImbalancedDigits(seed=seed).load() for seed in (0, 1))
         assert not torch.equal(first.samples, other.samples)
         assert torch.equal(first.labels.bincount(), other.labels.bincount())
 

@@ -108,19 +108,10 @@ class TestOthers:
 
 @pytest.mark.parametrize("toy", ALL, ids=lambda toy: type(toy).__name__)
 class TestAll:
-    def test_has_as_many_float_vectors_as_asked_for(self, toy):
+    def test_has_as_many_vectors_as_asked_for(self, toy):
         samples = toy.load().samples
-        assert (len(samples), samples.ndim, samples.dtype) == (50, 2, torch.float32)
+        assert (len(samples), samples.ndim) == (50, 2)
         assert type(toy)().count == 100_000
-
-    def test_is_always_the_same(self, toy):
-        torch.manual_seed(1)
-        first = toy.load().samples
-        torch.manual_seed(2)
-        expected = torch.rand(1)
-        torch.manual_seed(2)
-        assert torch.equal(toy.load().samples, first)
-        assert torch.equal(torch.rand(1), expected)  # the global generator is left alone
 
     def test_no_counts_below_one(self, toy):
         with pytest.raises(ValueError, match="count must be at least 1, got 0"):

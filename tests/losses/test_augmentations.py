@@ -1,11 +1,11 @@
 """Augmentations against constants in place of their draws, and against all that their draws may be."""
 
 from collections import Counter
-from dataclasses import FrozenInstanceError
 from math import sqrt
 
 import pytest
 import torch
+from own_parts import own_parts
 from torch.nn.functional import pad
 from typechecking import unchecked
 
@@ -21,6 +21,7 @@ from gan_lightning.losses.augmentations import (
     translation,
 )
 from gan_lightning.schedules import Linear
+from gan_lightning.testing import check_regularizer
 
 
 def images(*shape, dtype=torch.float64):
@@ -290,10 +291,13 @@ class TestDiffAugment:
             DiffAugment(probability=Linear(0, 1)).transform(images(1, 1, 2, 2))
 
 
-@pytest.mark.parametrize("augmentation", [InstanceNoise(), DiffAugment()])
-def test_is_frozen(augmentation):
-    with pytest.raises(FrozenInstanceError):
-        augmentation.needs_images = True
+@pytest.mark.parametrize("part", [InstanceNoise(), DiffAugment(), DiffAugment(["color"], 0.5)], ids=repr)
+def test_keep_the_contract(part):
+    check_regularizer(part)
+
+
+def test_all_are_there():
+    assert own_parts("losses", "transform") == {InstanceNoise, DiffAugment}
 
 
 def test_only_noise_is_for_vectors_too():
