@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import OmegaConf
 from safetensors import safe_open
 
 import gan_lightning
 from gan_lightning import Run, UserError, load_generator, train
+from gan_lightning.config.resolvers import register_resolvers
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.pictures import save_png
@@ -84,6 +88,24 @@ def test_a_run_is_not_written_over(tiny: tuple[str, ...], run: Run) -> None:
     with pytest.raises(UserError, match="already holds a run"):
         train(*tiny, "trainer.max_steps=1", f"hydra.run.dir={run.folder}")
     assert (run.folder / "results.json").read_bytes() == before
+
+
+def test_it_trains_within_a_program_of_hydras_own_and_leaves_it_as_it_was(
+    tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "app.yaml").write_text("steps: 1\nwide: ${width:3}\n")
+    with initialize_config_dir(str(tmp_path)):
+        OmegaConf.register_resolver("width", lambda number: 10 * number, replace=True)
+        try:
+            before = GlobalHydra.instance().hydra
+            config = compose("app")
+            for seed in range(2):
+                place = f"hydra.run.dir={tmp_path / f'run_{seed}'}"
+                train(*tiny, f"trainer.max_steps={config.steps}", f"seed={seed}", place)
+            assert GlobalHydra.instance().hydra is before
+            assert compose("app", ["steps=2"]) == {"steps": 2, "wide": 30}
+        finally:
+            register_resolvers()
 
 
 def test_a_failure_is_itself(tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,25 @@ def test_the_parts_of_a_run_that_is_gone_on_with(
     assert place in refused(capsys, here, f"resume={run}", "trainer.max_steps=30")
 
 
+@pytest.mark.parametrize(
+    ("place", "node"),
+    [
+        ("callbacks", {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "dirpath": "PLACE"}),
+        ("callbacks", {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "dirpath": "../victim"}),
+        ("callbacks", {"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "dirpath": "~/victim"}),
+        ("logger", {"_target_": "pytorch_lightning.loggers.CSVLogger", "_partial_": True, "name": "PLACE"}),
+    ],
+)
+def test_what_is_written_stays_in_the_runs_folder_or_goes_where_the_user_says(
+    here: Path, capsys: pytest.CaptureFixture[str], place: str, node: dict[str, Any]
+) -> None:
+    key = "dirpath" if "dirpath" in node else "name"
+    where = node[key].replace("PLACE", str(here.parent / "victim"))
+    run = theirs(here, ".hydra/config.yaml", lambda content: content.update({place: {"x": node | {key: where}}}))
+    told = refused(capsys, here, f"resume={run}", "trainer.max_steps=30")
+    assert f"has {where} for {place}.x.{key}, outside of the run's folder; {place}.x.{key}={where} grants it" in told
+
+
 HYDRAS: dict[str, dict[str, Any]] = {
     "callbacks": {"hydra": {"callbacks": {"x": SHELL}}},
     "logging": {"hydra": {"job_logging": {"version": 1, "handlers": {"h": {"()": "os.system", "command": TOUCH}}}}},

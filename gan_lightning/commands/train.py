@@ -37,6 +37,7 @@ from gan_lightning.config.compose import (
 from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import SAVED
 from gan_lightning.runs.folders import (
@@ -57,7 +58,7 @@ STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
     *("compatibility_warnings", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
-    *("dataset.root", "dataset.memory_gib", "plugins", "hydra"),
+    *("dataset.root", "dataset.memory_gib", "callbacks", "logger", "plugins", "hydra"),
 )
 
 # The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.
@@ -225,7 +226,8 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
     # What the user doesn't trust here stays untrusted, whatever the run's config says.
     overrides = [text for text in overrides if not text.startswith(("plugins=", "++plugins="))]
     overrides.append(f"plugins={json.dumps(sources.plugins)}")
-    compose(saved, overrides, SCHEMA)
+    composed = compose(saved, overrides, SCHEMA)
+    require_inside(without_hydra(composed), folder, [override.key_or_group for override in parse(overrides)])
     where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *where]
 

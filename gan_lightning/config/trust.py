@@ -1,7 +1,7 @@
 """A saved configuration is data: it names parts, and settles nothing of this process."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from yaml import YAMLError
 from gan_lightning import formats
 from gan_lightning.config.resolvers import NAMES
 from gan_lightning.errors import UserError
+from gan_lightning.run_folder import SAVED
 
+WRITING = ("callbacks", "logger")
 HYDRAS = ("hydra", "defaults")  # keys by which Hydra is told what to load and to run
 RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
 KNOWN = (*NAMES, "oc.select")  # oc.env, for one, would read this machine's environment into what is saved and sent
@@ -41,6 +43,22 @@ def read_data(path: Path) -> Any:
                     f"{path} asks at {key} for ${{{name}:…}}, which is not resolved in what comes from a run's folder."
                 )
     return formats.upgrade_whole({str(key): value for key, value in content.items()})
+
+
+def require_inside(config: DictConfig, folder: Path, given: Sequence[str]) -> None:
+    """Raises UserError if a callback or a logger out of a run's folder names a place outside of it.
+
+    `given` are the keys that the user has set, which may.
+    """
+    for key, text in _texts(OmegaConf.to_container(config, resolve=True), ""):
+        path = Path(text)
+        leaves = text.startswith("~") or ".." in path.parts
+        leaves = leaves or (path.is_absolute() and not path.resolve().is_relative_to(folder.resolve()))
+        if key.partition(".")[0] in WRITING and leaves and key not in given:
+            raise UserError(
+                f"{folder / SAVED} has {text} for {key}, outside of the run's folder; {key}={text} grants it, if you"
+                " want what is written to go there."
+            )
 
 
 def settled(config: DictConfig) -> Any:

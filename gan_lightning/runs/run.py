@@ -94,7 +94,7 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
         parameters(prepared.parts.model),
     )
     if trainer.is_global_zero:
-        summarise(run)
+        summarise(run, config.plugins)
     return run
 
 

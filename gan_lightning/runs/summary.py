@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -19,8 +20,8 @@ ENDS = {
 LOSSES = ("loss/discriminator", "loss/generator")
 
 
-def summarise(run: Run) -> None:
-    """Prints how the run ended, what it has left, and how to go on."""
+def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
+    """Prints how the run ended, what it has left, and how to go on, with the plug-ins that this takes."""
     alarms = [f"{verdict.kind[0].lower()}{verdict.kind[1:]}" for verdict in run.verdicts]
     ends = ENDS | ({"alarm": f"Stopped by a health alarm: {alarms[-1]}"} if alarms else {})
     losses = [f"{name.partition('/')[2]} {run.metrics[name]:.4f}" for name in LOSSES if name in run.metrics]
@@ -28,6 +29,7 @@ def summarise(run: Run) -> None:
     if folder.is_relative_to(Path.cwd()):
         folder = folder.relative_to(Path.cwd())
     logdir = str(folder) if folder.is_absolute() or not folder.parts else folder.parts[0]
+    trusted = f" plugins={shlex.quote(','.join(plugins).join('[]'))}" if plugins else ""
     pictures = sorted((folder / SAMPLES).glob("*.png"))
     rows = {
         "run folder": str(folder),
@@ -36,8 +38,8 @@ def summarise(run: Run) -> None:
         "health": "; ".join(f"{verdict.kind} at iteration {verdict.iteration}" for verdict in run.verdicts),
         "samples": str(pictures[-1]) if pictures else "",
         "TensorBoard": f"tensorboard --logdir {shlex.quote(logdir)}",
-        "more samples": f"python -m gan_lightning sample {typed('run', folder)} n=64 seed=0 out=grid.png",
-        "go on": f"python -m gan_lightning {typed('resume', folder)}" if run.status != "finished" else "",
+        "more samples": f"python -m gan_lightning sample {typed('run', folder)} n=64 seed=0 out=grid.png{trusted}",
+        "go on": f"python -m gan_lightning {typed('resume', folder)}{trusted}" if run.status != "finished" else "",
     }
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{ends[run.status]} at iteration {run.iteration}, after {run.seconds:.0f} s of training.")

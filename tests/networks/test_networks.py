@@ -16,6 +16,7 @@ from gan_lightning.networks.discriminator import Discriminator, pack
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.layers import uses_batch_statistics, uses_spectral_norm
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_lightning.networks.plain import PlainDiscriminator, PlainGenerator
 from gan_lightning.networks.r3gan import Block, R3GANDiscriminator, R3GANGenerator
 from gan_lightning.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from gan_lightning.testing import check_discriminator, check_generator
@@ -423,6 +424,8 @@ OTHERS = [
     DiracGenerator(LATENT, SHAPE, theta=0.5),
     LinearDiscriminator(SHAPE, psi=0.5),
     AutoEncoder(build_discriminator("dcgan", SHAPE, outputs=LATENT, norm="spectral"), build_generator("mlp", SHAPE)),
+    PlainGenerator(nn.Sequential(nn.Linear(LATENT, 512), nn.Unflatten(1, SHAPE)), LATENT),
+    PlainDiscriminator(nn.Sequential(nn.Conv2d(2, 3, 4, 2), nn.LeakyReLU(0.2), nn.Conv2d(3, 1, 7))),
 ]
 
 
