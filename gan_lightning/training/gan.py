@@ -6,20 +6,18 @@ moving average count iterations. This package's data module serves all minibatch
 other loader are gathered until there are as many as the iteration takes.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule, Trainer
+from pytorch_lightning import LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer, do_nothing_closure
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gan_lightning.data.rounds import RoundLoader
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
 from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind
@@ -29,6 +27,7 @@ from gan_lightning.samples import SampleSet
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.schedules import Clock
 from gan_lightning.seeds import mix, seed_generators
+from gan_lightning.training.clock import last_iteration, logs_after, serves_rounds
 from gan_lightning.training.compatibility import Circumstances, Parts, cautions, refuse, refuse_data
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter, adapt
@@ -164,7 +163,7 @@ class GAN(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """What stops or saves at the end of an epoch finds its numbers; rounds have no epochs."""
-        if not isinstance(self.trainer.train_dataloader, RoundLoader):
+        if not serves_rounds(self.trainer):
             self.report()
 
     def train_iteration(self, minibatches: Sequence[Minibatch]) -> None:
@@ -172,11 +171,12 @@ class GAN(LightningModule):
         iteration = self.trainer.global_step
         seed_generators(mix(self.seed, iteration, self.global_rank), self.device)
         generator_optimizer, discriminator_optimizer = cast("list[LightningOptimizer]", self.optimizers())
-        log = self.logs_after(iteration + 1)
+        log = logs_after(self.trainer, iteration + 1)
         # The last minibatch of a loader's epoch may be smaller; the clock goes by whole ones.
         self.batch_size = max(self.batch_size, len(minibatches[0].samples))
         batch_size = self.batch_size * self.trainer.world_size
-        moment = self.timetable.at(self.clock(iteration, batch_size, self.last_iteration))
+        end = last_iteration(self.trainer, self.critic_updates)
+        moment = self.timetable.at(self.clock(iteration, batch_size, end))
         moment.set((generator_optimizer, discriminator_optimizer))
         if log and moment.values:
             self.means.add({f"schedule/{name}": self.scalar(value) for name, value in moment.values.items()})
@@ -336,8 +336,8 @@ class GAN(LightningModule):
     def require_fitting(self, real: Tensor) -> None:
         """Raises ValueError if the networks don't fit samples (N, ...), and warns of what is unwise with them."""
         count = max(1, 2 // self.discriminator.packing) * self.discriminator.packing
-        last = self.last_iteration
-        moment = self.timetable.at(self.clock(0, len(real), last))
+        end = last_iteration(self.trainer, self.critic_updates)
+        moment = self.timetable.at(self.clock(0, len(real), end))
         refuse_data(self.parts, self.adapter(moment.regularizers), real[:count])
         optimizer = self.trainer.optimizers[1]
         for caution in cautions(self.parts, Circumstances(optimizer, str(self.trainer.precision), real, served=True)):
@@ -360,24 +360,3 @@ class GAN(LightningModule):
         self.log_dict(losses, logger=False, prog_bar=True)
         for logger in self.trainer.loggers if to_loggers else ():
             logger.log_metrics(means, step=self.trainer.global_step)
-
-    @property
-    def last_iteration(self) -> int:
-        """The iteration that training ends at, by `max_steps` or by `max_epochs`, whichever is first; -1 for none."""
-        steps, epochs = self.trainer.max_steps, self.trainer.max_epochs
-        minibatches = self.trainer.num_training_batches * (epochs if epochs is not None else -1)
-        if minibatches < 0 or math.isinf(minibatches) or isinstance(self.trainer.train_dataloader, RoundLoader):
-            return steps
-        whole = self.critic_updates.iterations(int(minibatches))
-        whole -= self.critic_updates.updates_before(whole) > minibatches
-        return whole if steps < 0 else min(steps, whole)
-
-    def logs_after(self, completed: int) -> bool:
-        """Whether metrics are logged once so many iterations are complete."""
-        return completed % log_interval(self.trainer) == 0 or completed == self.trainer.max_steps
-
-
-def log_interval(trainer: Trainer) -> int:
-    """`trainer.log_every_n_steps`, which Lightning sets from outside the class; 0 would mean at each."""
-    steps: int = trainer.log_every_n_steps  # type: ignore[attr-defined]
-    return max(1, steps)

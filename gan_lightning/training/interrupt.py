@@ -8,7 +8,8 @@ import torch
 from pytorch_lightning import Trainer
 
 from gan_lightning.training.callback import IterationCallback
-from gan_lightning.training.gan import GAN, log_interval
+from gan_lightning.training.clock import log_interval
+from gan_lightning.training.gan import GAN
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

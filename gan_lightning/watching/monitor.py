@@ -7,6 +7,7 @@ from typing import Any
 from pytorch_lightning import Trainer
 
 from gan_lightning.training.callback import IterationCallback
+from gan_lightning.training.clock import logs_after
 from gan_lightning.training.gan import GAN
 
 
@@ -53,7 +54,7 @@ class Monitor(IterationCallback):
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         iteration = trainer.global_step
-        if not model.logs_after(iteration):
+        if not logs_after(trainer, iteration):
             return
         now = time.monotonic()
         minibatches = model.critic_updates.updates_before(iteration)

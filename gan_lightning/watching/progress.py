@@ -9,7 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.text import Text
 
 from gan_lightning.training.callback import IterationCallback
-from gan_lightning.training.gan import GAN, log_interval
+from gan_lightning.training.clock import log_interval
+from gan_lightning.training.gan import GAN
 from gan_lightning.watching.monitor import Monitor
 
 REDRAW_SECONDS = 0.1
