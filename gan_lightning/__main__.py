@@ -7,7 +7,7 @@ from importlib import import_module
 
 from gan_lightning.errors import UserError
 
-COMMANDS = ("train", "sample", "evaluate")
+COMMANDS = ("train", "sample", "evaluate", "new")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

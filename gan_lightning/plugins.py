@@ -65,12 +65,15 @@ def require_importable(name: Any, key: str) -> None:
     here = str(Path.cwd())
     if not {here, ""} & set(sys.path):
         sys.path.append(here)  # as `python -m` does
-    if not find_spec(name):
+    spec = find_spec(name)
+    if not spec:
         siblings = [path.stem for path in Path(here).iterdir() if (path / "__init__.py").is_file()]
         raise UserError(
             f"{key} names {name}, but there is no such package: it is neither installed nor in the current folder,"
             f" {here}.{did_you_mean(name, [*siblings, *installed()])}"
         )
+    if spec.origin is None and (Path(here) / name / name / "__init__.py").is_file():
+        raise UserError(f"{key} names {name}, but the package lies one folder deeper, in {name}/; cd {name} first.")
 
 
 def conf_folders(plugins: Iterable[str]) -> tuple[Path, ...]:

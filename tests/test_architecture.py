@@ -198,7 +198,9 @@ def imported(code: str, *names: str) -> set[str]:
 HEAVY = ("torch", "pytorch_lightning", "lightning_fabric", "hydra", "tensorboard", "torchvision", "sklearn", "numpy")
 
 
-@pytest.mark.parametrize("module", ["gan_lightning", "gan_lightning.__main__", "gan_lightning.commands.sample"])
+@pytest.mark.parametrize(
+    "module", ["gan_lightning", "gan_lightning.__main__", *(f"{OWN}commands.{name}" for name in ("sample", "new"))]
+)
 def test_starts_with_nothing(module):
     assert imported(f"import {module}", *HEAVY) == set()
 

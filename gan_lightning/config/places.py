@@ -1,7 +1,15 @@
-"""Where the configurations are that a user picks from."""
+"""Where the files beside the code are: the configurations that a user picks from, and the package that `new` writes."""
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-# In an installed package conf/ lies inside it, in a checkout beside it.
-CONF = next(path for path in (_PACKAGE / "conf", _PACKAGE.parent / "conf") if path.is_dir() or path.parent != _PACKAGE)
+
+
+def _beside(name: str) -> Path:
+    """A folder that lies inside an installed package, and beside the package in a checkout."""
+    places = (_PACKAGE / name, _PACKAGE.parent / name)
+    return next(path for path in places if path.is_dir() or path.parent != _PACKAGE)
+
+
+CONF = _beside("conf")
+TEMPLATE = _beside("template")

@@ -1,0 +1,1 @@
+"""Parts of GANs for gan_lightning: a loss, two networks, a data set and a metric."""
