@@ -68,6 +68,16 @@ def test_issue_templates_say_what_they_are_for() -> None:
         assert text.strip()
 
 
+def test_the_files_of_a_new_part_are_counted() -> None:
+    rows = re.findall(r"^\| ([a-z ]+) \| (\d) \| (`.*`) \|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert len(rows) == 8
+    for part, count, listed in rows:
+        files = re.findall(r"`([^`]+)`", listed)
+        assert len(files) == len(set(files)) == int(count), part
+        for file in files:
+            assert (ROOT / file).parent.is_dir() if "NAME" in file else (ROOT / file).is_file()
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (ROOT / "gan_lightning" / "py.typed").read_bytes() == b""
 
