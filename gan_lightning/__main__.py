@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, enough_memory, paragraph
 
 COMMANDS = ("train", "sample", "evaluate", "new")
 
@@ -23,9 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{did_you_mean(command, COMMANDS)} An override is written KEY=VALUE."
             )
         run: Callable[[list[str]], int] = import_module(f"gan_lightning.commands.{command}").main
-        return run(arguments)
+        with enough_memory(f"What {command} is to do"):
+            return run(arguments)
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(paragraph(error), file=sys.stderr)
         return 2
     except BrokenPipeError:
         # Whoever read the output, `head` for one, has seen enough; nor shall Python complain when it flushes the rest.

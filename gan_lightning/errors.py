@@ -1,4 +1,11 @@
-"""The one exception for mistakes a user can mend: a wrong key, value, path or file."""
+"""The one exception for mistakes a user can mend: a wrong key, value, path or file; and how text of files is shown."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# torch says so in a RuntimeError, NumPy in a kind of MemoryError, and Hydra repeats either in an error of its own.
+NO_MEMORY = ("not enough memory", "can't allocate memory", "Unable to allocate", "out of memory")
+MOST_SHOWN = 2000  # characters of a message
 
 
 class UserError(Exception):
@@ -6,3 +13,34 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2; from Python it is raised as it is.
     """
+
+
+def printable(text: object) -> str:
+    r"""Text for a terminal: what doesn't print as itself is written as Python would (`\x1b`), so that nothing obeys it.
+
+    That goes for control characters, line ends among them, and for those that turn the direction of what follows.
+    """
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
+
+
+def paragraph(error: UserError) -> str:
+    """What the command line prints: as printable text, and without the middle of what a file may have made endless."""
+    text = printable(error)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]} ... {text[-MOST_SHOWN // 2 :]}"
+
+
+def reason(error: BaseException, most: int = 300) -> str:
+    """An error's message for a sentence: in one line, not too long, without its full stop."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return (text if len(text) <= most else f"{text[: most - 3]}...").rstrip(".")
+
+
+@contextmanager
+def enough_memory(what: str) -> Iterator[None]:
+    """Raises UserError, beginning with `what`, where the block asks for more memory than there is."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
+            raise
+        raise UserError(f"{what} takes more memory than there is ({reason(error)}).") from error

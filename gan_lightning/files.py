@@ -1,10 +1,15 @@
-"""Files that appear whole or not at all, and where those are that are kept for later."""
+"""Files that appear whole or not at all, how those of others are read, and where those are that are kept for later."""
 
+import json
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+DEEPEST = 32  # levels of lists and mappings in what is read; what is saved here has a dozen
+MOST_ITEMS = 1_000_000
 
 
 @contextmanager
@@ -17,6 +22,7 @@ def replacing(path: Path, shared: bool = False) -> Iterator[Path]:
     """
     name = f"{path.name}-{uuid.uuid4().hex}.tmp" if shared else f"{path.name}.tmp"
     temporary = path.with_name(name)
+    temporary.unlink(missing_ok=True)  # a link to another file, which would be written instead
     try:
         yield temporary
         os.replace(temporary, path)
@@ -27,3 +33,37 @@ def replacing(path: Path, shared: bool = False) -> Iterator[Path]:
 def cache_folder(name: str) -> Path:
     """The folder gan_lightning/NAME in $XDG_CACHE_HOME or ~/.cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "gan_lightning", name).expanduser().absolute()
+
+
+def read_text(path: Path, most: int) -> str:
+    """The text in a file. Raises OSError or ValueError for what is no file, has above `most` bytes, or isn't UTF-8."""
+    if path.exists() and not path.is_file():
+        raise ValueError("it is not a plain file")  # to open a pipe may take forever
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it has more than {most >> 20} MiB")
+    return content.decode()
+
+
+def parse_json(text: str) -> Any:
+    """What JSON says. Raises ValueError for anything else, and for what is nested too deeply or has too many items."""
+    try:
+        content = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    require_plain(content)
+    return content
+
+
+def require_plain(content: Any) -> None:
+    """Raises ValueError for containers nested too deeply, or with too many items where shared ones count each time."""
+    pending, count = [(content, 0)], 0
+    while pending:
+        each, depth = pending.pop()
+        is_sequence = isinstance(each, list | tuple | Set)
+        items = list(each.values()) if isinstance(each, Mapping) else list(each) if is_sequence else []
+        count += len(items)
+        if depth > DEEPEST or count > MOST_ITEMS:
+            raise ValueError("it is nested too deeply" if depth > DEEPEST else f"it has more than {MOST_ITEMS:,} items")
+        pending += [(item, depth + 1) for item in items]

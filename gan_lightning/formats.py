@@ -74,7 +74,7 @@ def upgrade(config: Any, key: str = "") -> Any:
             place = f"{key}.{name}" if key else str(name)
             argument = ARGUMENTS.get(name, name) if "_target_" in config else name
             today = KEYS[place].rpartition(".")[2] if place in KEYS else argument
-            value = VALUES[place].get(value, value) if place in VALUES else value
+            value = VALUES[place].get(value, value) if place in VALUES and isinstance(value, str) else value
             upgraded[today] = public(value) if name == "_target_" else upgrade(value, place)
         return upgraded
     if isinstance(config, list):

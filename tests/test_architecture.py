@@ -24,13 +24,14 @@ TREES = {module: ast.parse(path.read_text(encoding="utf-8"), str(path)) for modu
 OWN = "gan_lightning."
 EVERYWHERE = {OWN + name for name in ("errors", "files", "formats", "namespace", "run_folder", "suggest", "types")}
 EVERYWHERE |= {OWN + "plugins", OWN + "schedules", OWN + "seeds", OWN + "__version__"}
-PURE = EVERYWHERE | {"torch", "jaxtyping", OWN + "samples"}
+PURE = EVERYWHERE | {"torch", "jaxtyping", OWN + "archives", OWN + "samples"}
 LIGHTNING = PURE | {"pytorch_lightning", "numpy", "rich", OWN + "pictures"}
 ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampling")}
 
 # What each room may import, beside the standard library and itself; and so the files beside them. Those that are not
 # listed (runs, commands and __main__) may import everything.
 ALLOWED = {
+    "archives": {"torch", OWN + "files"},
     "errors": set(),
     "files": set(),
     "formats": {OWN + "errors"},

@@ -15,19 +15,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from gan_lightning.config.check import check
+from gan_lightning.config.check import check, require_made
 from gan_lightning.config.compose import Sources, compose, with_paths, with_plugins, without_hydra
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import EVALUATED, Builds, Node
 from gan_lightning.config.trust import read_data
-from gan_lightning.errors import UserError
-from gan_lightning.run_folder import CONFIG, RESULTS, find_generator
+from gan_lightning.errors import UserError, printable, reason
+from gan_lightning.run_folder import CONFIG, GENERATOR, RESULTS, find_generator
 from gan_lightning.runs import results
 from gan_lightning.suggest import did_you_mean
 from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
 
 if TYPE_CHECKING:
+    from gan_lightning.sampling.sampler import Sampler
     from gan_lightning.watching.evaluator import Evaluator, Record
 
 
@@ -102,13 +104,14 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
     from gan_lightning.sampling.sampler import load_generator
     from gan_lightning.watching.evaluator import differences
 
-    parts = [parts_of(config, run) for run in runs]
+    parts = {run: parts_of(config, run) for run in runs}
     for run in runs:
-        load_generator(run, config.weights, config.device, config.plugins)  # raises before anything is measured
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+        # Raises before anything is measured.
+        require_fitting(load_generator(run, config.weights, config.device, config.plugins), parts[run], run)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         opened: dict[str, Evaluator] = {}
-        evaluators = [evaluator_of(config, each, opened, progress) for each in parts]
+        evaluators = [evaluator_of(config, each, opened, progress) for each in parts.values()]
         if found := differences([evaluator.fixed for evaluator in evaluators]):
             told = "; ".join(
                 f"{name} is {' or '.join(map(str, dict.fromkeys(map(str, values))))}" for name, values in found.items()
@@ -120,7 +123,7 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
         records = []
         for run, evaluator in zip(runs, evaluators, strict=True):
             sampler = load_generator(run, config.weights, config.device, config.plugins)
-            advance = partial(progress.advance, progress.add_task(run.name, total=config.samples))
+            advance = partial(progress.advance, progress.add_task(printable(run.name), total=config.samples))
             try:
                 record = evaluator.measure(sampler.network, sampler.latents, config.weights, config.device, advance)
             except FloatingPointError as error:
@@ -133,6 +136,10 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
 def parts_of(config: DictConfig, run: Path) -> DictConfig:
     """What a run is to be evaluated by: its data, the extractor and the metrics. Raises UserError for what can't be."""
     saved = OmegaConf.create(read_data(run / CONFIG))
+    try:
+        OmegaConf.resolve(saved)
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise UserError(f"{run / CONFIG} can't be resolved ({reason(error)}); the run's folder is damaged.") from error
     name = OmegaConf.select(saved, "dataset.name")
     rooted = with_root(saved)
     if config.root is not None and not rooted:
@@ -144,7 +151,19 @@ def parts_of(config: DictConfig, run: Path) -> DictConfig:
         raise UserError(f"{run} was trained without evaluations; name an extractor, such as extractor=classifier.")
     parts = OmegaConf.create({"data": saved.get("data"), "extractor": extractor, "metric": config.metric})
     check(parts, EVALUATED, plugins=config.plugins)
+    require_made(parts, "data", "extractor")
     return parts
+
+
+def require_fitting(sampler: "Sampler", parts: DictConfig, run: Path) -> None:
+    """Raises UserError for a generator whose samples or classes are not those of its run's data."""
+    shape, classes = parts.data.sample_shape, parts.data.get("classes", 0)
+    found = sampler.sample(1).shape[1:]
+    if list(found) != list(shape) or sampler.network.classes not in (0, classes):
+        raise UserError(
+            f"{run / GENERATOR} makes samples of shape {list(found)} and of {sampler.network.classes} classes, but its"
+            f" {CONFIG} says {list(shape)} and {classes}; the run's folder is damaged."
+        )
 
 
 def with_root(saved: DictConfig) -> list[DictConfig]:
@@ -201,36 +220,35 @@ def write(run: Path, record: "Record") -> None:
 def show(runs: Sequence[Path], records: "Sequence[Record]") -> None:
     """Prints tables of runs and numbers: a row a run if all numbers fit beside each other, or else a row a number."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
     names = list(dict.fromkeys(name for record in records for name in record["values"]))
-    titles = [f"{run.name} ({record['iteration']})" for run, record in zip(runs, records, strict=True)]
+    titles = [printable(f"{run.name} ({record['iteration']})") for run, record in zip(runs, records, strict=True)]
     console = Console(highlight=False)
     if len(runs) > 1 and max(map(len, titles)) + CELL * len(names) <= console.width:
-        table = Table("run (iteration)", *names, box=None)
+        table = Table("run (iteration)", *(Column(Text(printable(name))) for name in names), box=None)
         for title, record in zip(titles, records, strict=True):
-            table.add_row(title, *(cell(record, name) for name in names))
+            table.add_row(Text(title), *(cell(record, name) for name in names))
         console.print(table)
     else:
         together = max(1, (console.width - max(map(len, names), default=0)) // CELL)
         for first in range(0, len(runs), together):
             some = slice(first, first + together)
-            table = Table("", *titles[some], box=None)
+            table = Table("", *(Column(Text(title)) for title in titles[some]), box=None)
             for name in names:
-                table.add_row(name, *(cell(record, name) for record in records[some]))
+                table.add_row(Text(printable(name)), *(cell(record, name) for record in records[some]))
             console.print(table)
     protocol = records[0]["protocol"]
     facts = "".join(f", {name} {value:.4g}" for name, value in protocol["extractor_facts"].items())
-    console.print(
+    told = (
         f"{protocol['samples']} samples of seed {protocol['seed']} ({records[0]['weights']}) against"
         f" {protocol['reference']} real ones ({protocol['split']}), features: {protocol['extractor']}{facts};"
-        f" intervals: {protocol['interval']}. All of the protocol is in {RESULTS}.",
-        markup=False,
-        soft_wrap=True,
+        f" intervals: {protocol['interval']}. All of the protocol is in {RESULTS}."
     )
-    left_out = {name: reason for record in records for name, reason in record["left_out"].items()}
-    for name, reason in left_out.items():
-        console.print(f"{name} is left out: {reason}.", markup=False, soft_wrap=True)
+    left_out = {name: lack for record in records for name, lack in record["left_out"].items()}
+    for line in (told, *(f"{name} is left out: {lack}." for name, lack in left_out.items())):
+        console.print(Text(printable(line)), soft_wrap=True)
 
 
 def cell(record: Mapping[str, Any], name: str) -> str:

@@ -21,10 +21,11 @@ from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from gan_lightning.config.compose import override_value
+from gan_lightning.errors import printable
 from gan_lightning.runs import results
 from gan_lightning.types import PositiveInt
 
@@ -81,7 +82,7 @@ class ProcessLauncher(Launcher):
         jobs = [self.prepare(list(overrides), initial_job_idx + k) for k, overrides in enumerate(job_overrides)]
         at_once = min(len(jobs), self.jobs or default_jobs(jobs))
         shared = name_jobs(jobs)
-        console.print(f"{len(jobs)} jobs, {at_once} at a time, in {self.config.hydra.sweep.dir}")
+        console.print(Text(printable(f"{len(jobs)} jobs, {at_once} at a time, in {self.config.hydra.sweep.dir}")))
         waiting, running = list(jobs), list[Job]()
         stopped_by = 0
         previous = signal.signal(signal.SIGTERM, raise_terminated)
@@ -120,7 +121,7 @@ class ProcessLauncher(Launcher):
 
     def start(self, job: Job, at_once: int, console: Console) -> Job:
         """Starts a job's process; with several at a time its output goes to a file in its folder."""
-        console.print(f"#{job.number} {job.name}", markup=False)
+        console.print(Text(printable(f"#{job.number} {job.name}")))
         flags = get_args_parser().parse_intermixed_args()
         command = [sys.executable, "-m", "gan_lightning", "train", *job.overrides]
         command += ["hydra.mode=RUN", f"hydra.run.dir={override_value(job.folder)}"]
@@ -168,15 +169,15 @@ def name_jobs(jobs: Sequence[Job]) -> str:
 def report(job: Job, captured: bool, console: Console) -> None:
     """One line when a job has ended, and the last lines of its output when it failed unseen."""
     job.seconds = time.monotonic() - job.started
-    console.print(f"#{job.number} {job.name}: {job.status} after {job.seconds:.0f} s", markup=False)
+    console.print(Text(printable(f"#{job.number} {job.name}: {job.status} after {job.seconds:.0f} s")))
     if captured and job.status not in ("finished", "stopped"):
         lines = (job.folder / CONSOLE).read_text(errors="replace").splitlines()[-LAST_LINES:]
-        console.print("\n".join(f"    {line}" for line in lines), markup=False)
+        console.print(Text("\n".join(f"    {printable(line)}" for line in lines)))
 
 
 def table(jobs: Sequence[Job], shared: str) -> Table:
     """One row a job, from what its folder says."""
-    result = Table(title=escape(f"Sweep {shared}".strip()))
+    result = Table(title=Text(printable(f"Sweep {shared}".strip())))
     result.add_column("job", overflow="fold")
     for name in ("status", "iterations", "seconds", "loss D", "loss G"):
         result.add_column(name, no_wrap=True)
@@ -186,5 +187,5 @@ def table(jobs: Sequence[Job], shared: str) -> Table:
         values = [metrics.get(name) for name in ("loss/discriminator", "loss/generator")]
         losses = ["-" if value is None else f"{value:.3f}" for value in values]
         iteration = str(found.iteration) if found else "-"
-        result.add_row(escape(job.name), job.status, iteration, f"{job.seconds:.0f}", *losses)
+        result.add_row(Text(printable(job.name)), job.status, iteration, f"{job.seconds:.0f}", *losses)
     return result

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, printable
 from gan_lightning.run_folder import find_generator
 from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
 
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     from gan_lightning.sampling.sampler import load_generator
 
     samples = draw(options, load_generator(options.run, options.weights, options.device, options.plugins))
-    print(save(samples, Path(options.out), options.frames if options.interpolate else None))
+    print(printable(save(samples, Path(options.out), options.frames if options.interpolate else None)))
     return 0
 
 

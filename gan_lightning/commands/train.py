@@ -38,10 +38,10 @@ from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, paragraph
 from gan_lightning.run_folder import SAVED
 from gan_lightning.runs.folders import (
-    bring_up_to_date,
+    brought_up_to_date,
     find_resumable,
     is_first_process,
     read_saved,
@@ -220,14 +220,13 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
                     f"{text} can't be changed when {which} is resumed: it would be another run. A resumed run takes"
                     f" overrides of {', '.join(RESUMABLE[:-1])}; leave out resume to start a new one."
                 )
-    if is_first_process():
-        bring_up_to_date(folder)
     saved = Sources("config", (folder / SAVED.parent).absolute(), plugins=sources.plugins)
     # What the user doesn't trust here stays untrusted, whatever the run's config says.
     overrides = [text for text in overrides if not text.startswith(("plugins=", "++plugins="))]
     overrides.append(f"plugins={json.dumps(sources.plugins)}")
-    composed = compose(saved, overrides, SCHEMA)
-    require_inside(without_hydra(composed), folder, [override.key_or_group for override in parse(overrides)])
+    with brought_up_to_date(folder):
+        composed = compose(saved, overrides, SCHEMA)
+        require_inside(without_hydra(composed), folder, [override.key_or_group for override in parse(overrides)])
     where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *where]
 
@@ -261,7 +260,7 @@ def task(config: DictConfig) -> None:
         if is_sweep:
             raise  # the launcher tells which job it was, and goes on with the others
         if is_first_process():
-            print(error, file=sys.stderr)
+            print(paragraph(error), file=sys.stderr)
         sys.exit(2)
     if run.status in STOPPED and not is_sweep:
         sys.exit(STOPPED[run.status])

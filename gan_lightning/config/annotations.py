@@ -54,6 +54,9 @@ MAPPING = Expectation("a mapping", lambda value: isinstance(value, DictConfig))
 INTEGER = Expectation("a whole number", lambda value: type(value) is int)
 NUMBER = Expectation("a number", lambda value: type(value) in (int, float))
 INSTANCE = Expectation("a node with a _target_", is_target)
+MADE = Expectation(
+    "a node with a _target_, not _partial_", lambda value: is_target(value) and not value.get("_partial_")
+)
 FACTORY = Expectation(
     "a node with a _target_ and _partial_: true", lambda value: is_target(value) and bool(value.get("_partial_"))
 )
@@ -115,7 +118,7 @@ def _alias(node: ast.expr, module: str) -> Alternatives:
         if package == OWN:
             return (_instance(definition.node, definition.module),)
         if kind == MODULE:
-            return (replace(INSTANCE, kind=kind),)
+            return (replace(MADE, kind=kind),)
     return (ANYTHING,)
 
 
@@ -125,7 +128,7 @@ def _instance(node: ast.ClassDef, module: str) -> Expectation:
         return SCHEDULE
     if module == SCHEMAS and node.decorator_list:
         return replace(GROUP, schema=f"{module}.{node.name}")
-    return INSTANCE if module == SCHEMAS else replace(INSTANCE, kind=f"{module}.{node.name}")
+    return INSTANCE if module == SCHEMAS else replace(MADE, kind=f"{module}.{node.name}")
 
 
 def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:

@@ -12,13 +12,13 @@ from gan_lightning.config.compose import first_line
 from gan_lightning.errors import UserError
 
 
-def build(config: DictConfig, key: str) -> Any:
+def build(config: DictConfig, key: str, plugins: Sequence[str] = ()) -> Any:
     """The object of the node at `key`, its nested nodes included.
 
-    Only targets on the whitelist are imported. A constructor's ValueError, by which it refuses its arguments,
-    becomes a UserError that names the key; any other error is a defect and passes through.
+    Only targets on the whitelist, and of the packages `plugins`, are imported. A constructor's ValueError, by which it
+    refuses its arguments, becomes a UserError that names the key; any other error is a defect and passes through.
     """
-    return _instantiated(OmegaConf.select(config, key), config, key)
+    return _instantiated(OmegaConf.select(config, key), config, key, plugins)
 
 
 def build_all(config: DictConfig, names: Sequence[str], plugins: Sequence[str] = ()) -> dict[str, Any]:

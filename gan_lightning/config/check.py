@@ -57,6 +57,7 @@ def allowed(plugins: Iterable[str]) -> tuple[str, ...]:
 
 Plugins = Sequence[str]
 SPECIAL = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")  # Hydra's own keys, no arguments
+UNNAMED = ("_args_", "_convert_", "_recursive_")  # those that change how a class gets its arguments
 MOST_LISTED = 12  # known keys in a message
 
 
@@ -105,6 +106,13 @@ def _signature(target: str, key: str) -> Signature:
         raise UserError(f"{_join(key, '_target_')} is {target!r}, but {error}") from error
 
 
+def require_made(cfg: DictConfig, *names: str) -> None:
+    """Raises KeyRefused if a node at the top, which is to be an object, is to be a factory."""
+    for name in names:
+        if cfg[name].get("_partial_"):
+            raise KeyRefused(name, f"{name}._partial_ is true, but the object itself is wanted there.")
+
+
 def _check_names(cfg: DictConfig, target: str, key: str) -> None:
     """Raises KeyRefused for a key that there isn't; of a schema's groups too, before anything asks for their values."""
     signature = _signature(target, key)
@@ -151,6 +159,7 @@ def _check_node(node: Any, key: str, wanted: Alternatives, owner: str, plugins: 
     if isinstance(node, DictConfig) and "_target_" in node:
         target = node["_target_"]
         _check_target(target, _join(key, "_target_"), plugins)
+        _check_special(node, target, key)
         _check_kind(node, key, wanted, owner, plugins)
         check(node, target, key, plugins)
     elif isinstance(node, DictConfig | ListConfig):
@@ -181,6 +190,16 @@ def _objection(target: str, one: Expectation, plugins: Plugins) -> str | None:
     if one.within and not package_of(f"{home(target)}.", one.within) and not package_of(target, plugins):
         return f"those of {either(one.within)} are, and of packages that plugins names"
     return objection(target, str(one.kind))
+
+
+def _check_special(node: DictConfig, target: str, key: str) -> None:
+    """Raises KeyRefused for Hydra's own keys with values, or at classes, that no part is made with."""
+    for name in ("_partial_", "_recursive_"):
+        if name in node and not isinstance(node[name], bool):
+            raise KeyRefused(key, f"{_join(key, name)} is {show(node[name])}, but it must be true or false.")
+    for name in UNNAMED:
+        if name in node and target.startswith(ASKED_FOR):
+            raise KeyRefused(key, f"{_join(key, name)} can't be set: {target} takes arguments by their names.")
 
 
 def _check_target(target: Any, key: str, plugins: Plugins) -> None:

@@ -142,12 +142,14 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
             config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise explain(error, sources, parsed, loader) from error
-        require_labels(config)
         try:
+            require_labels(config)
             check(without_hydra(config), schema, plugins=sources.plugins)
             require_weights(config, loader)
         except KeyRefused as error:
             raise UserError(f"{error}{standing_in(error.key, sources, parsed, loader)}") from error
+        except OmegaConfBaseException as error:
+            raise UserError(f"The configuration can't be resolved: {first_line(error)}.") from error
     return config
 
 

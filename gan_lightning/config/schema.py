@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from gan_lightning.schedules import Scheduled
-from gan_lightning.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Seed
+from gan_lightning.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, Seed
+
+Threads = Annotated[int, Range(low=1, high=1024)]
 
 
 class Node:
@@ -50,7 +52,7 @@ class Network:
 
     name: str
     latent_dim: PositiveInt
-    threads: PositiveInt | None
+    threads: Threads | None
     # Of any module, plain ones too: latents in and samples out; samples in and a logit each out.
     generator: Annotated[
         Node,
@@ -107,7 +109,7 @@ class Training:
     plugins: list[str]
     compatibility_warnings: bool
     resume: str | None
-    threads: PositiveInt | None
+    threads: Threads | None
     dataset: Dataset
     network: Network
     conditioning: Conditioning

@@ -1,38 +1,50 @@
-"""A saved configuration is data: it names parts, and settles nothing of this process."""
+"""A saved configuration is data: it names parts, settles nothing of this process, and is as small as it looks."""
 
 import re
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from gan_lightning import formats
 from gan_lightning.config.resolvers import NAMES
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, reason
+from gan_lightning.files import DEEPEST, read_text
 from gan_lightning.run_folder import SAVED
 
 WRITING = ("callbacks", "logger")
 HYDRAS = ("hydra", "defaults")  # keys by which Hydra is told what to load and to run
 RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
+REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?['\"]?([^\s:,{}'\"]++)(?!\s*:)")  # another key
 KNOWN = (*NAMES, "oc.select")  # oc.env, for one, would read this machine's environment into what is saved and sent
+MOST_BYTES = 1 << 20  # of a configuration; one with all there is has some 20 KiB
+MOST_RESOLVED = 1_000_000  # characters and items, with all interpolations resolved
+PART = re.compile(r"[^.\[\]]+")  # of a dotted key
+PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Place = tuple[str | int, ...]  # the names, and indices in lists, that lead to a node
 
 
 def read_data(path: Path) -> Any:
     """A configuration out of a run's folder, in plain containers and with the names of today.
 
-    Raises UserError if it can't be read, holds settings of Hydra's, or asks for values from outside of it.
+    Raises UserError if it can't be read, holds settings of Hydra's, asks for values from outside of it, or is too large
+    or nested too deeply, be it by interpolations.
     """
     try:
-        content = OmegaConf.to_container(OmegaConf.load(path))
-    except (OSError, ValueError, YAMLError, OmegaConfBaseException) as error:
-        raise UserError(
-            f"{path} can't be read ({' '.join(str(error).split())}); the run's folder is damaged."
-        ) from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} can't be read: it holds no configuration; the run's folder is damaged.")
+        text = read_text(path, MOST_BYTES)
+        _require_shallow(text)
+        content = OmegaConf.to_container(OmegaConf.load(StringIO(text)))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no configuration")
+        if unreadable := [name for name in _names(content) if not isinstance(name, str)]:
+            raise ValueError(f"its key {unreadable[0]!r} is no text")
+        _require_bounded(content)
+    except Exception as error:  # the YAML loader and OmegaConf raise a dozen kinds
+        raise UserError(f"{path} can't be read ({reason(error)}); the run's folder is damaged.") from error
     for key in HYDRAS:
         if key in content:
             raise UserError(f"{path} has a key {key}, by which Hydra would obey it; a saved configuration has none.")
@@ -61,6 +73,59 @@ def require_inside(config: DictConfig, folder: Path, given: Sequence[str]) -> No
             )
 
 
+def _require_shallow(text: str) -> None:
+    """Raises ValueError for YAML that is nested too deeply, which the loader's own recursion doesn't survive."""
+    depth = 0
+    for event in yaml.parse(text, Loader=PARSER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
+
+
+def _require_bounded(content: dict[Any, Any]) -> None:
+    """Raises ValueError where interpolations refer to themselves or would make a configuration grow out of bounds."""
+    sizes: dict[Place, int | None] = {}  # None while it is being counted
+
+    def size(node: Any, place: Place) -> int:
+        if place not in sizes:
+            sizes[place] = None
+            sizes[place] = counted(node, place)
+        found = sizes[place]
+        if found is None or found > MOST_RESOLVED:
+            problem = "refers to itself" if found is None else "is too large with its interpolations resolved"
+            raise ValueError(f"{'.'.join(map(str, place))} {problem}")
+        return found
+
+    def counted(node: Any, place: Place) -> int:
+        if isinstance(node, dict | list):
+            items = node.items() if isinstance(node, dict) else enumerate(node)
+            return 1 + sum(size(value, (*place, name)) for name, value in items)
+        if not isinstance(node, str):
+            return 1
+        return len(node) + sum(size(*_target(content, name, place)) for name in REFERENCE.findall(node))
+
+    size(content, ())
+
+
+def _target(content: dict[Any, Any], name: str, origin: Place) -> tuple[Any, Place]:
+    """What an interpolation at a place of a configuration refers to by `name`, or another that is met on the way.
+
+    None for what isn't there.
+    """
+    parts: list[str | int] = [int(part) if part.isdecimal() else part for part in PART.findall(name)]
+    if name.startswith("."):  # one level up for each dot
+        parts = [*origin[: max(0, len(origin) - (len(name) - len(name.lstrip("."))))], *parts]
+    node: Any = content
+    for depth, part in enumerate(parts):
+        if isinstance(node, str):
+            return node, tuple(parts[:depth])
+        if isinstance(node, list) and isinstance(part, int) and part < len(node):
+            node = node[part]
+        else:
+            node = node.get(part, node.get(str(part))) if isinstance(node, dict) else None
+    return node, tuple(parts)
+
+
 def settled(config: DictConfig) -> Any:
     """A configuration in plain containers, with its interpolations; of those that `read_data` refuses, the values.
 
@@ -77,6 +142,13 @@ def settled(config: DictConfig) -> Any:
 
 def _is_foreign(value: Any) -> bool:
     return isinstance(value, str) and any(name not in KNOWN for name in RESOLVER.findall(value))
+
+
+def _names(content: Any) -> Iterator[Any]:
+    """All keys of a configuration."""
+    for value in content.values() if isinstance(content, dict) else content if isinstance(content, list) else ():
+        yield from _names(value)
+    yield from content if isinstance(content, dict) else ()
 
 
 def _texts(content: Any, key: str) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from rich.console import Console
 from rich.progress import Progress
 
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder, replacing
 from gan_lightning.samples import SampleSet
 from gan_lightning.suggest import nearest
@@ -49,7 +49,7 @@ class Corrupt:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.reason})"
+        return printable(f"{self.name} ({self.reason})")
 
 
 @dataclass(frozen=True)

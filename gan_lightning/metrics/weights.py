@@ -1,15 +1,14 @@
 """Weights of published networks, from files that the user has put there: nothing is downloaded."""
 
 import hashlib
-import pickle
 import shlex
 from pathlib import Path
 
-import torch
 from jaxtyping import Num
 from torch import Tensor, nn
 
-from gan_lightning.errors import UserError
+from gan_lightning.archives import load_archive
+from gan_lightning.errors import UserError, reason
 from gan_lightning.files import cache_folder
 
 AT_ONCE = 32  # pictures of 224 to 299 pixels a side: about half a gigabyte of a deep network's results
@@ -35,12 +34,11 @@ def file_hash(file: Path) -> str:
 def fill(network: nn.Module, file: Path) -> None:
     """Loads a state dict, all names and shapes of it, that torch.save wrote. Raises UserError for any other file."""
     try:
-        state: dict[str, Tensor] = torch.load(file, map_location="cpu", weights_only=True)
+        state: dict[str, Tensor] = load_archive(file)
         network.load_state_dict(state, assign=True)
-    except (OSError, EOFError, RuntimeError, TypeError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # torch raises half a dozen types for a damaged file
         raise UserError(
-            f"{file} does not hold the weights of this network ({reason[:200]}): expected is a state dict of"
+            f"{file} does not hold the weights of this network ({reason(error, 200)}): expected is a state dict of"
             f" {type(network).__name__} as torch.save writes it."
         ) from error
 

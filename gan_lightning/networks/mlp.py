@@ -6,9 +6,9 @@ image, discriminator image -> 512 -> 256 -> 128 -> 1), with three deviations: im
 `growth` 1 they are the perceptrons of constant width that papers use for points in the plane.
 """
 
-import itertools
 from collections.abc import Sequence
 from math import prod
+from typing import Annotated
 
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -23,7 +23,9 @@ from gan_lightning.networks.layers import (
     norm_1d,
     output_activation_layer,
 )
-from gan_lightning.types import NonNegativeInt, PositiveInt
+from gan_lightning.types import NonNegativeInt, PositiveInt, Range
+
+Depth = Annotated[int, Range(low=1, high=256)]  # each block may double the width
 
 
 class MLPGenerator(Generator):
@@ -38,7 +40,7 @@ class MLPGenerator(Generator):
         latent_dim: PositiveInt,
         sample_shape: Sequence[PositiveInt],
         hidden_dim: PositiveInt = 128,
-        blocks: PositiveInt = 4,
+        blocks: Depth = 4,
         growth: PositiveInt = 2,
         norm: Norm = "batch",
         output_activation: OutputActivation = "tanh",
@@ -47,12 +49,14 @@ class MLPGenerator(Generator):
     ) -> None:
         super().__init__(latent_dim, classes, label_input)
         self.sample_shape = tuple(sample_shape)
-        widths = [self.input_dim, *(hidden_dim * growth**block for block in range(blocks))]
         layers: list[nn.Module] = []
-        for width, next_width in itertools.pairwise(widths):
+        width = self.input_dim
+        for block in range(blocks):
+            next_width = hidden_dim * growth**block
             layers += [nn.Linear(width, next_width), norm_1d(norm, next_width, self.norm_classes)]
             layers += [nn.ReLU(inplace=True)]
-        layers += [nn.Linear(widths[-1], prod(self.sample_shape)), output_activation_layer(output_activation)]
+            width = next_width
+        layers += [nn.Linear(width, prod(self.sample_shape)), output_activation_layer(output_activation)]
         self.layers = LabelledSequential(*layers)
         constrain_weights(self, norm)
 
@@ -74,7 +78,7 @@ class MLPDiscriminator(Discriminator):
         self,
         sample_shape: Sequence[PositiveInt],
         hidden_dim: PositiveInt = 128,
-        blocks: PositiveInt = 3,
+        blocks: Depth = 3,
         growth: PositiveInt = 2,
         norm: Norm = "none",
         outputs: PositiveInt = 1,
@@ -83,12 +87,14 @@ class MLPDiscriminator(Discriminator):
         label_input: DiscriminatorLabels = "none",
     ) -> None:
         super().__init__(sample_shape, outputs, packing, classes, label_input)
-        widths = [prod(self.input_shape), *(hidden_dim * growth**block for block in reversed(range(blocks)))]
         layers: list[nn.Module] = [nn.Flatten()]
-        for width, next_width in itertools.pairwise(widths):
+        width = prod(self.input_shape)
+        for block in reversed(range(blocks)):
+            next_width = hidden_dim * growth**block
             layers += [nn.Linear(width, next_width), norm_1d(norm, next_width), nn.LeakyReLU(0.2, inplace=True)]
+            width = next_width
         self.layers = nn.Sequential(*layers)
-        self.build_head(nn.Linear(widths[-1], outputs), widths[-1])
+        self.build_head(nn.Linear(width, outputs), width)
         constrain_weights(self, norm)
 
     def features(self, samples: Float[Tensor, "n ..."]) -> Float[Tensor, "n features"]:

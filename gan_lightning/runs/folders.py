@@ -1,11 +1,12 @@
 """Runs' folders: made unique, found again, and never written over."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning import formats
 from gan_lightning.config.compose import plain, without_hydra
@@ -92,12 +93,25 @@ def read_saved(run: Path) -> Any:
     return OmegaConf.create(read_data(run / SAVED))
 
 
-def bring_up_to_date(run: Path) -> None:
-    """Rewrites the saved config of a run that an earlier format has written, so that Hydra can compose from it."""
+@contextmanager
+def brought_up_to_date(run: Path) -> Iterator[None]:
+    """Rewrites the saved config of a run that an earlier format has written, so that Hydra can compose from it.
+
+    It is as it was before if the block raises an error.
+    """
     today = OmegaConf.to_yaml(read_saved(run))
-    if today != OmegaConf.to_yaml(OmegaConf.load(run / SAVED)):
+    before = (run / SAVED).read_bytes()
+    is_old = is_first_process() and today != OmegaConf.to_yaml(OmegaConf.load(run / SAVED))
+    if is_old:
         with replacing(run / SAVED) as temporary:
             temporary.write_text(today)
+    try:
+        yield
+    except Exception:
+        if is_old:
+            with replacing(run / SAVED) as temporary:
+                temporary.write_bytes(before)
+        raise
 
 
 def find_resumable(config: DictConfig, root: Path) -> Path | None:
@@ -110,7 +124,7 @@ def find_resumable(config: DictConfig, root: Path) -> Path | None:
             saved = read_saved(run)
             if isinstance(saved, DictConfig) and identity(saved) == wanted:
                 return run
-        except (OmegaConfBaseException, AttributeError, UserError):
+        except Exception:
             continue  # damaged, or some other program's
     return None
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, reason
 from gan_lightning.suggest import did_you_mean
 
 # Each network's step leaves the other without gradients, which plain DDP takes for an error.
@@ -57,6 +56,11 @@ def check_hardware(trainer: DictConfig) -> None:
             f"trainer.strategy is {strategy}; with {', '.join(STRATEGIES)} gradients of alternating networks and of"
             f" penalties are averaged rightly, with others not.{did_you_mean(strategy, STRATEGIES)}"
         )
+    profiler, devices = trainer.get("profiler"), trainer.get("devices")
+    if not (profiler is None or isinstance(profiler, str)):
+        raise UserError(f"trainer.profiler is {profiler}, but it must be a profiler's name or null.")
+    if not isinstance(devices, int | str | ListConfig):
+        raise UserError(f"trainer.devices is {devices}, but it must be a number of devices, a list of them, or auto.")
     if (precision := str(trainer.precision)) not in PRECISIONS:
         raise UserError(
             f"trainer.precision is {precision}, but weights and their average stay in 32 bits: there are"
@@ -93,5 +97,5 @@ def build_trainer(
         chosen["strategy"] = DISTRIBUTED
     try:
         return factory(**chosen)
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"trainer: {' '.join(str(error).split()).rstrip('.')}.") from error
+    except Exception as error:  # of half a dozen kinds, AttributeError among them
+        raise UserError(f"trainer: {reason(error)}.") from error

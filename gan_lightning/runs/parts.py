@@ -9,6 +9,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from gan_lightning.config.build import build_all
+from gan_lightning.config.check import require_made
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import UserError
 from gan_lightning.schedules import Clock
@@ -44,6 +45,7 @@ def build_parts(config: DictConfig) -> RunParts:
 
     Raises UserError for what a constructor refuses.
     """
+    require_made(config, "data", "model")
     return RunParts(**build_all(config, RunParts._fields, config.plugins))
 
 
@@ -111,7 +113,7 @@ def require_told(config: DictConfig, model: GAN) -> None:
         )
 
 
-def mention_moved_end(model: GAN, before: int, now: int) -> None:
+def mention_moved_end(model: GAN, before: object, now: int) -> None:
     """Warns where a resumed run has another end, and with it schedules that last to the end of the run."""
     try:
         model.timetable.at(Clock(0))

@@ -4,20 +4,21 @@ Imports no torch.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from gan_lightning import formats
-from gan_lightning.errors import UserError
-from gan_lightning.files import replacing
+from gan_lightning.errors import UserError, reason
+from gan_lightning.files import parse_json, read_text, replacing
 from gan_lightning.run_folder import RESULTS
 from gan_lightning.watching.verdicts import Verdict
 
 Numbers = Mapping[str, float | None]
 Record = dict[str, Any]  # of an evaluation: watching/evaluator.py
+MOST_BYTES = 16 << 20  # of results.json: some ten thousand evaluations
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,37 @@ class Run:
     parameters: Mapping[str, int] = field(default_factory=dict)
 
 
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float)
+
+
+def _are_numbers(value: Any) -> bool:
+    return isinstance(value, dict) and all(each is None or _is_number(each) for each in value.values())
+
+
+def _is_health(value: Any) -> bool:
+    if not isinstance(value, dict) or not isinstance(verdicts := value.get("verdicts", []), list):
+        return False
+    return all(isinstance(verdict, dict) for verdict in verdicts) and _are_numbers(value.get("numbers", {}))
+
+
+def _are_records(value: Any) -> bool:
+    return all(isinstance(each, dict) and {"iteration", "protocol"} <= each.keys() for each in value)
+
+
+# What the fields of results.json hold that are read again, to print them or to keep them.
+FITTING: dict[str, Callable[[Any], bool]] = {
+    "status": lambda value: isinstance(value, str),
+    "iteration": lambda value: type(value) is int,
+    "seconds": _is_number,
+    "metrics": _are_numbers,
+    "health": _is_health,
+    "evaluation": lambda value: isinstance(value, dict) and _are_records(value.values()),
+    "evaluations": lambda value: isinstance(value, list) and _are_records(value),
+    "seed": lambda value: type(value) is int,
+}
+
+
 def write(folder: Path, results: Results) -> None:
     """Replaces a run's results.json."""
     with replacing(folder / RESULTS) as temporary:
@@ -80,18 +112,21 @@ def read(folder: Path) -> Results:
     """What is in a run's results.json, in this format or an earlier one. Raises UserError if it can't be read."""
     path = folder / RESULTS
     try:
-        content = json.loads(path.read_text())
+        content = parse_json(read_text(path, MOST_BYTES))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} can't be read ({error}); the run's folder is damaged.") from error
+        raise UserError(f"{path} can't be read ({reason(error)}); the run's folder is damaged.") from error
     if not isinstance(content, dict) or not {"status", "iteration", "seconds"} <= content.keys():
         raise UserError(f"{path} can't be read: it holds no results; the run's folder is damaged.")
     formats.require(content.get("format", formats.FIRST_RESULTS), formats.RESULTS, f"{path} can't be read")
+    if wrong := [name for name, fits in FITTING.items() if name in content and not fits(content[name])]:
+        raise UserError(f"{path} can't be read: its {wrong[0]} is not what a run writes; the run's folder is damaged.")
     known = {each.name: content[each.name] for each in fields(Results) if each.name in content}
     records = {name: formats.upgrade_record(record) for name, record in content.get("evaluation", {}).items()}
+    health: dict[str, Any] = content.get("health", {})
     return Results(
         **known
         | {
-            "health": Health(**content.get("health", {})),
+            "health": Health(health.get("verdicts", ()), health.get("numbers", {})),
             "evaluation": records,
             "evaluations": [formats.upgrade_record(record) for record in content.get("evaluations", [])],
             "format": formats.RESULTS,
@@ -103,7 +138,7 @@ def find(folder: Path) -> Results | None:
     """The same; None where there are no results, or none that can be read."""
     try:
         return read(folder)
-    except (UserError, TypeError, AttributeError):  # the latter two for content of other types
+    except UserError:
         return None
 
 

@@ -1,21 +1,26 @@
 """One run: build the parts that a config names, train, and leave a folder that tells everything."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
+from torch import Tensor, nn
 from torch.utils.tensorboard.summary import hparams
 
+from gan_lightning.config.build import build
 from gan_lightning.config.compose import plain
 from gan_lightning.config.trust import settled
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, printable, reason
+from gan_lightning.files import replacing
+from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.run_folder import CONFIG, LAST, METRICS, SAVED
 from gan_lightning.runs import results
 from gan_lightning.runs.hardware import build_trainer, check_hardware, silence, spare_cuda_lookups
@@ -24,11 +29,12 @@ from gan_lightning.runs.provenance import hyperparameters, provenance
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.summary import LOSSES, summarise
 from gan_lightning.sampling.files import read_checkpoint
+from gan_lightning.sampling.sizes import outline
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.interrupt import Interrupt
 from gan_lightning.watching.evaluation import Evaluation
 from gan_lightning.watching.health import HealthCheck
-from gan_lightning.watching.loggers import Events, MetricsTable, close, open_trackers
+from gan_lightning.watching.loggers import Events, MetricsTable, close, fenced, open_trackers
 from gan_lightning.watching.monitor import Monitor
 from gan_lightning.watching.progress import IterationBar
 from gan_lightning.watching.samples import POINTS
@@ -104,14 +110,18 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     checkpoint = read_checkpoint(folder / LAST) if config.resume else None
     resumed_at = checkpoint["global_step"] if checkpoint else None
     seed_everything(config.seed, verbose=False)
+    if checkpoint:
+        require_networks(config, checkpoint["state_dict"], folder / LAST)
     parts = build_parts(config)
+    before = require_restorable(parts.model, checkpoint, folder / LAST) if checkpoint else None
     parts.data.setup()
     limit = iterations(config, parts.data)
     if checkpoint:
-        mention_moved_end(parts.model, checkpoint["config"]["trainer"]["max_steps"], config.trainer.max_steps)
+        mention_moved_end(parts.model, before, config.trainer.max_steps)
     require_parts(config, parts.model, parts.data, limit)
     if resumed_at is not None and 0 < limit <= resumed_at:
-        print(f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it.")
+        told = f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it."
+        print(printable(told))
         return Run(folder, "finished", resumed_at, 0.0, {})
     watchers = watch(config, parts)
     loggers = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
@@ -120,6 +130,38 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
     return Prepared(parts, trainer, watchers, trackers, limit, resumed_at)
+
+
+def require_networks(config: DictConfig, state: Mapping[str, Tensor], path: Path) -> None:
+    """Raises UserError if the networks of a saved config aren't its checkpoint's. Takes no memory to find out."""
+    wraps: dict[str, Callable[[nn.Module], nn.Module]] = {
+        "generator": partial(as_generator, latent_dim=config.network.latent_dim),
+        "discriminator": as_discriminator,
+    }
+    for name, wrap in wraps.items():
+        weights = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
+        outline(partial(wrapped, wrap, config, f"model.{name}"), weights, path)
+
+
+def wrapped(wrap: Callable[[nn.Module], nn.Module], config: DictConfig, key: str) -> nn.Module:
+    """The network of a node as the GAN has it."""
+    return wrap(build(config, key, config.plugins))
+
+
+def require_restorable(model: GAN, checkpoint: dict[str, Any], path: Path) -> object:
+    """The end that a checkpoint's run was to have, `trainer.max_steps`. The networks have its weights then.
+
+    Raises UserError if networks and optimizers can't go on with what it has, of which Lightning makes use later.
+    """
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+        for optimizer, state in zip(model.configure_optimizers(), checkpoint["optimizer_states"], strict=True):
+            optimizer.load_state_dict(state)
+        model.on_load_checkpoint(checkpoint)
+        end: object = checkpoint["config"]["trainer"]["max_steps"]
+    except Exception as error:  # whatever torch raises for a part that has another shape
+        raise UserError(f"The checkpoint {path} is damaged or another run's: {reason(error)}.") from error
+    return end
 
 
 def watch(config: DictConfig, parts: RunParts) -> Watchers:
@@ -155,12 +197,15 @@ def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
     """Trains to the end or to a stop, with results.json telling how far it is; returns the status."""
     parts, trainer, watchers = prepared.parts, prepared.trainer, prepared.watchers
     record(folder, "running", config.seed, prepared)
+    checkpoint = folder / LAST if prepared.resumed_at is not None else None
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
     try:
-        trainer.fit(parts.model, parts.data, ckpt_path=folder / LAST if prepared.resumed_at is not None else None)
-    except BaseException:
+        trainer.fit(parts.model, parts.data, ckpt_path=checkpoint, weights_only=True)
+    except BaseException as error:
         record(folder, "failed", config.seed, prepared)
+        if checkpoint is not None and isinstance(error, Exception) and not watchers.monitor.has_begun:
+            raise UserError(f"{checkpoint} can't be gone on with ({reason(error)}); it is damaged.") from error
         raise
     finally:
         torch.set_num_threads(threads)
@@ -217,10 +262,12 @@ def describe(
     """Writes down what is about to run: config.yaml, and in TensorBoard the config as text and the hyper-parameters."""
     resolved = plain(config)
     text = OmegaConf.to_yaml(OmegaConf.create(resolved))
-    (folder / CONFIG).write_text(text)
+    with replacing(folder / CONFIG) as temporary:
+        temporary.write_text(text)
     (folder / SAVED).parent.mkdir(exist_ok=True)
     # Interpolations are kept, so that a resumed run's overrides reach every use.
-    OmegaConf.save(OmegaConf.create(settled(config)), folder / SAVED)
+    with replacing(folder / SAVED) as temporary:
+        OmegaConf.save(OmegaConf.create(settled(config)), temporary)
     log.info("run in %s: %s", folder, " ".join(overrides) or "defaults")
     values = hyperparameters(resolved, overrides)
     for tracker in trainer.loggers:
@@ -230,7 +277,7 @@ def describe(
         return
     for logger in trainer.loggers:
         if isinstance(logger, Events):
-            logger.experiment.add_text("config", f"```yaml\n{text}\n```")
+            logger.experiment.add_text("config", fenced("yaml", text))
             summaries = hparams(values, dict.fromkeys(columns, 0.0))
             for summary in summaries:
                 logger.experiment._get_file_writer().add_summary(summary)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from gan_lightning.config.compose import override_value
+from gan_lightning.errors import printable
 from gan_lightning.run_folder import SAMPLES
 from gan_lightning.runs.results import Run
 
@@ -42,10 +44,11 @@ def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
         "go on": f"python -m gan_lightning {typed('resume', folder)}{trusted}" if run.status != "finished" else "",
     }
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{ends[run.status]} at iteration {run.iteration}, after {run.seconds:.0f} s of training.")
+    ended = f"{ends[run.status]} at iteration {run.iteration}, after {run.seconds:.0f} s of training."
+    console.print(Text(printable(ended)))
     for name, value in rows.items():
         if value:
-            console.print(f"  {name:<13} {value}", markup=False)
+            console.print(Text(printable(f"  {name:<13} {value}")))
 
 
 def typed(key: str, path: Path) -> str:

@@ -9,5 +9,6 @@ if TYPE_CHECKING:
     from gan_lightning.sampling.files import *
     from gan_lightning.sampling.latents import *
     from gan_lightning.sampling.sampler import *
+    from gan_lightning.sampling.sizes import *
 
 __getattr__, __dir__ = namespace.of(__name__)

@@ -2,32 +2,47 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gan_lightning import __version__, formats
-from gan_lightning.errors import UserError
-from gan_lightning.files import replacing
+from gan_lightning.archives import load_archive
+from gan_lightning.errors import UserError, reason
+from gan_lightning.files import parse_json, replacing
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import PlainGenerator
 from gan_lightning.plugins import advice, package_of
 from gan_lightning.run_folder import BEST, LAST, find_generator
 from gan_lightning.sampling.latents import Prior
+from gan_lightning.sampling.sizes import outline, require_drawable
 
 Kind = TypeVar("Kind")
 Weights = Literal["ema", "raw", "best"]
 
+ITERATIONS = 1 << 48  # more than any run has, and few enough for every counter
 # What a file may name: constructors of generators and of priors, from these two rooms, and of the modules that a plain
 # one is made of; beside them, those of packages that the user trusts.
 ROOMS = ("gan_lightning.networks", "gan_lightning.sampling")
 LAYERS = ("torch.nn", "torchvision.ops", "torchvision.models")
 UNNAMED = ("_target_", "_args_", "_convert_", "_recursive_")
+
+
+KEPT: dict[str, type] = {
+    "global_step": int,
+    "state_dict": dict,
+    "config": dict,
+    "loops": dict,
+    "callbacks": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "pytorch-lightning_version": str,
+}  # of a checkpoint
 
 
 class GeneratorFile(NamedTuple):
@@ -64,14 +79,34 @@ def node_of(generator: nn.Module, node: Mapping[str, Any]) -> dict[str, Any]:
 def read_generator(path: Path) -> GeneratorFile:
     """What `save_generator` wrote, in this format or an earlier one. Raises UserError for any other file."""
     try:
+        # Of a header that claims more than the file has, this raises.
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} can't be read as a generator: {error}.") from error
+    except Exception as error:  # SafetensorError, OSError, and others for types that torch lacks
+        raise UserError(f"{path} can't be read as a generator: {reason(error)}.") from error
     formats.require(metadata.get("format"), formats.GENERATOR, f"{path} is not a generator of this program")
-    config = formats.upgrade(json.loads(metadata["config"]))
-    return GeneratorFile(config["generator"], config["latents"], tensors, int(metadata["iteration"]))
+    try:
+        config = formats.upgrade(parse_json(metadata["config"]))
+        generator, latents = as_node(config["generator"]), as_node(config["latents"])
+        iteration = as_iteration(int(metadata["iteration"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} is damaged: its metadata can't be read ({reason(error)}).") from error
+    return GeneratorFile(generator, latents, tensors, iteration)
+
+
+def as_node(value: Any) -> dict[str, Any]:
+    """A node of a configuration. Raises ValueError for anything else."""
+    if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
+        raise ValueError("a node with a _target_ is missing")
+    return value
+
+
+def as_iteration(value: Any) -> int:
+    """The number of an iteration. Raises ValueError for anything else."""
+    if type(value) is not int or not 0 <= value < ITERATIONS:
+        raise ValueError("an iteration's number is missing")
+    return value
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -81,21 +116,34 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         stopped = "the run may have stopped before its first one"
-        reason = "no evaluation has ranked one" if path.name == BEST.name else stopped
-        raise UserError(f"There is no checkpoint {path}; {reason}.")
+        why = "no evaluation has ranked one" if path.name == BEST.name else stopped
+        raise UserError(f"There is no checkpoint {path}; {why}.")
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint: dict[str, Any] = load_archive(path, mmap=True)
     except Exception as error:  # torch raises half a dozen types for a damaged file
-        reason = str(error).strip().splitlines()[0]
+        told = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
         kept = sorted(path.parent.glob("iteration=*.ckpt"))
         others = f" {kept[-1]} is there too; copied to its place, it can be resumed." if kept else ""
-        raise UserError(f"The checkpoint {path} is damaged and can't be loaded ({reason}).{others}") from error
-    if not isinstance(checkpoint, dict) or not {"global_step", "state_dict", "config"} <= checkpoint.keys():
+        raise UserError(f"The checkpoint {path} is damaged and can't be loaded ({told}).{others}") from error
+    if not isinstance(checkpoint, dict) or not KEPT.keys() <= checkpoint.keys():
         raise UserError(f"{path} is not a checkpoint of this program.")
     formats.require(
         checkpoint.get("format", formats.FIRST_CHECKPOINT), formats.CHECKPOINT, f"{path} can't be gone on with"
     )
+    if wrong := [name for name, kind in KEPT.items() if not isinstance(checkpoint[name], kind)]:
+        raise UserError(f"{path} is damaged: its {wrong[0]} is no {KEPT[wrong[0]].__name__}.")
+    try:
+        as_iteration(checkpoint["global_step"])
+        require_weights(checkpoint["state_dict"])
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {reason(error)}.") from error
     return {**checkpoint, "config": formats.upgrade(checkpoint["config"])}
+
+
+def require_weights(value: Mapping[Any, Any]) -> None:
+    """Raises ValueError for anything but weights by name."""
+    if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()):
+        raise ValueError("its state_dict has something else than weights by name")
 
 
 def make(node: Mapping[str, Any], kind: type[Kind], path: Path, plugins: Sequence[str] = ()) -> Kind:
@@ -115,7 +163,7 @@ def make(node: Mapping[str, Any], kind: type[Kind], path: Path, plugins: Sequenc
     try:
         made: Kind = found(*positional, **arguments)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path} holds arguments that {found.__name__} can't be made with: {error}.") from error
+        raise UserError(f"{path} holds arguments that {found.__name__} can't be made with: {reason(error)}.") from error
     return made
 
 
@@ -162,9 +210,12 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
         prefix = "generator." if weights == "raw" else "ema_generator."
         state, iteration = checkpoint["state_dict"], checkpoint["global_step"]
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    generator = make(file.generator, Generator, path, plugins)
+    prior = make(file.latents, Prior, path, plugins)
+    build = partial(make, file.generator, Generator, path, plugins)
+    require_drawable(outline(build, tensors, path), prior, path)
+    generator = build()
     try:
         generator.load_state_dict(tensors)
-    except RuntimeError as error:
+    except RuntimeError as error:  # of types that can't become a network's
         raise UserError(f"{path} is damaged: its weights are not those of the network that it names.") from error
-    return Loaded(generator, make(file.latents, Prior, path, plugins), iteration)
+    return Loaded(generator, prior, iteration)

@@ -21,7 +21,7 @@ from gan_lightning.training.gan import GAN
 from gan_lightning.training.ranks import share_buffers
 from gan_lightning.types import PositiveInt
 from gan_lightning.watching.evaluator import Evaluator, Record, differences
-from gan_lightning.watching.loggers import Events
+from gan_lightning.watching.loggers import Events, fenced, literal
 
 SEED = 0  # every run, whatever its own seed, is measured by samples of the same latents
 
@@ -162,5 +162,7 @@ class Evaluation(IterationCallback):
 
 def as_text(record: Record) -> str:
     """How numbers were measured, as Markdown."""
-    left_out = "".join(f"\n\n{name} is left out: {reason}." for name, reason in record["left_out"].items())
-    return f"```json\n{json.dumps(record['protocol'], indent=2)}\n```{left_out}"
+    left_out = "".join(
+        f"\n\n{literal(f'{name} is left out: {reason}.')}" for name, reason in record["left_out"].items()
+    )
+    return fenced("json", json.dumps(record["protocol"], indent=2)) + left_out

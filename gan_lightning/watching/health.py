@@ -13,7 +13,7 @@ from gan_lightning.seeds import mix
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
 from gan_lightning.types import PositiveInt
-from gan_lightning.watching.loggers import Events
+from gan_lightning.watching.loggers import Events, literal
 from gan_lightning.watching.measurements import measure, undisturbed, update_ratios, weights, whole_packs
 from gan_lightning.watching.verdicts import Verdict, Watch, diverged
 
@@ -124,4 +124,4 @@ def announce(trainer: Trainer, verdict: Verdict) -> None:
     log.warning("%s", verdict.sentence)
     for logger in trainer.loggers:
         if isinstance(logger, Events):
-            logger.experiment.add_text("health", verdict.sentence, verdict.iteration)
+            logger.experiment.add_text("health", literal(verdict.sentence), verdict.iteration)

@@ -4,8 +4,10 @@ All lie in the run's folder. Of several processes, the first alone logs.
 """
 
 import csv
+import html
 import logging
 import os
+import re
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -16,7 +18,7 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, reason
 from gan_lightning.files import replacing
 from gan_lightning.pictures import as_image
 
@@ -65,12 +67,19 @@ class MetricsTable(Logger):
     @rank_zero_only
     def resume(self, iteration: int) -> None:
         """Goes on with the table that is there, as it was at an iteration."""
-        if self.path.is_file():
-            with self.path.open(newline="") as file:
+        if not self.path.is_file():
+            return
+        try:
+            with self.path.open(newline="") as file, replacing(self.path) as temporary:
                 reader = csv.DictReader(file)
-                rows = [row for row in reader if int(row["iteration"]) <= iteration]
                 self.columns = list(reader.fieldnames or [])
-            self._rewrite(rows)
+                with temporary.open("w", newline="") as kept:
+                    writer = csv.DictWriter(kept, self.columns)
+                    writer.writeheader()
+                    writer.writerows(row for row in reader if int(row["iteration"]) <= iteration)
+        except (csv.Error, KeyError, TypeError, ValueError) as error:
+            told = reason(error) if isinstance(error, ValueError | csv.Error) else "a row has no iteration"
+            raise UserError(f"{self.path} can't be read ({told}); the run's folder is damaged.") from error
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -168,6 +177,17 @@ class MLflow(MLFlowLogger):
             raise
 
 
+def fenced(language: str, text: str) -> str:
+    """Text as a block of code in Markdown, which nothing in it ends."""
+    fence = "`" * max(3, *(1 + len(ticks) for ticks in re.findall("`+", text)), 3)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def literal(text: str) -> str:
+    """Text as Markdown that is shown as it stands: no links, pictures, tags or emphasis."""
+    return re.sub(r"([\\`*_\[\]])", r"\\\1", html.escape(text, quote=False))
+
+
 def open_trackers(factories: Mapping[str, Callable[..., Logger]], folder: Path) -> list[Logger]:
     """Starts the loggers that the config's group `logger` asks for, each with a folder of its name in the run's.
 
@@ -181,8 +201,7 @@ def open_trackers(factories: Mapping[str, Callable[..., Logger]], folder: Path) 
         except ModuleNotFoundError as error:
             raise UserError(f"logger={name} needs the package {name}: pip install 'gan-lightning[{name}]'") from error
         except Exception as error:  # of whichever kind its package has
-            reason = " ".join(str(error).split()).rstrip(".")
-            raise UserError(f"logger.{name} can't start: {reason}.") from error
+            raise UserError(f"logger.{name} can't start: {reason(error)}.") from error
         trackers.append(tracker)
     return trackers
 

@@ -44,6 +44,11 @@ class Monitor(IterationCallback):
         self.latest = state_dict["latest"]
 
     @property
+    def has_begun(self) -> bool:
+        """Whether training has, with all restored that a resumed run goes on from."""
+        return self._started is not None
+
+    @property
     def seconds(self) -> float:
         """Seconds spent training, those before it was stopped and resumed included."""
         return self._seconds_before + (0.0 if self._started is None else time.monotonic() - self._started)
