@@ -38,7 +38,7 @@ from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
-from gan_lightning.errors import UserError, paragraph
+from gan_lightning.errors import UserError, enough_memory, paragraph
 from gan_lightning.run_folder import SAVED
 from gan_lightning.runs.folders import (
     brought_up_to_date,
@@ -255,7 +255,8 @@ def task(config: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        run = run_experiment(config, folder, HydraConfig.get().overrides.task)
+        with enough_memory("What this run is to do"):
+            run = run_experiment(config, folder, HydraConfig.get().overrides.task)
     except UserError as error:
         if is_sweep:
             raise  # the launcher tells which job it was, and goes on with the others

@@ -188,7 +188,7 @@ def _check_kind(node: DictConfig, key: str, wanted: Alternatives, owner: str, pl
 def _objection(target: str, one: Expectation, plugins: Plugins) -> str | None:
     """Why a class is not what an expectation asks for, as the end of a sentence; None if it is."""
     if one.within and not package_of(f"{home(target)}.", one.within) and not package_of(target, plugins):
-        return f"those of {either(one.within)} are, and of packages that plugins names"
+        return f"only those of {either(one.within)}, or of packages that plugins names, may be"
     return objection(target, str(one.kind))
 
 

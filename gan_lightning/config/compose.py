@@ -295,7 +295,8 @@ def refuse_unknown_addition(sources: Sources, override: Override, overrides: Seq
     parent = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else config
     known = keys(config)
     is_group = key in GlobalHydra.instance().config_loader().list_groups("")
-    is_open = key.rpartition(".")[0] in OPEN or (isinstance(parent, DictConfig) and "_target_" in parent)
+    is_open = key.startswith(tuple(f"{group}." for group in OPEN))
+    is_open = is_open or (isinstance(parent, DictConfig) and "_target_" in parent)
     if key not in known and not is_group and not is_open:
         raise UserError(f"{override.input_line}: nothing reads a key {key}.{did_you_mean(key, known)}")
 

@@ -38,7 +38,7 @@ def read_data(path: Path) -> Any:
         text = read_text(path, MOST_BYTES)
         _require_shallow(text)
         content = OmegaConf.to_container(OmegaConf.load(StringIO(text)))
-        if not isinstance(content, dict):
+        if not isinstance(content, dict) or not content:
             raise ValueError("it holds no configuration")
         if unreadable := [name for name in _names(content) if not isinstance(name, str)]:
             raise ValueError(f"its key {unreadable[0]!r} is no text")
