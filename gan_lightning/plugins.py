@@ -19,6 +19,7 @@ from gan_lightning.suggest import did_you_mean
 
 GROUP = "gan_lightning.plugins"
 PYPROJECT = "pyproject.toml"
+BUILT_IN = ("gan_lightning", "torch", "torchvision", "torchmetrics", "pytorch_lightning")
 
 
 def granted(named: Iterable[Any] = ()) -> tuple[str, ...]:
@@ -90,7 +91,9 @@ def package_of(target: str, packages: Iterable[str]) -> str | None:
     return next((name for name in packages if target.startswith(f"{name}.")), None)
 
 
-def advice(target: str) -> str:
-    """How one trusts the package of a dotted path: the end of a sentence that refuses it."""
+def advice(target: str, plugins: Iterable[str] = ()) -> str:
+    """How one trusts the package of a dotted path: the end of a sentence that refuses it, where that would help."""
     package = target.partition(".")[0]
-    return f"plugins=[{package}] grants it, if you trust that package with running code"
+    if package in (*BUILT_IN, *sys.stdlib_module_names, *plugins) or not package.isidentifier():
+        return ""
+    return f"; plugins=[{package}] grants it, if you trust that package with running code"

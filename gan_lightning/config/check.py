@@ -208,7 +208,7 @@ def _check_target(target: Any, key: str, plugins: Plugins) -> None:
         raise UserError(f"{key} is {show(target)}, but it must be the dotted path of a class.")
     if not target.startswith(OWNERS) and not package_of(target, plugins):
         packages = either(PACKAGES)
-        raise UserError(f"{key} is {target!r}, but it must lie in {packages}; {advice(target)}.")
+        raise UserError(f"{key} is {target!r}, but it must lie in {packages}{advice(target)}.")
     try:
         require_class(target, () if package_of(target, plugins) else [*PACKAGES, *plugins])
     except LookupError as error:

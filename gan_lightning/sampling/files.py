@@ -156,7 +156,7 @@ def make(node: Mapping[str, Any], kind: type[Kind], path: Path, plugins: Sequenc
     found = constructor(target, plugins)
     if not (isinstance(found, type) and issubclass(found, kind)):
         raise UserError(
-            f"{path} asks for {target!r}, which is no {kind.__name__.lower()} of this program; {advice(target)}."
+            f"{path} asks for {target!r}, which is no {kind.__name__.lower()} of this program{advice(target, plugins)}."
         )
     arguments = {name: argument(value, path, plugins) for name, value in node.items() if name not in UNNAMED}
     positional = argument(node.get("_args_", []), path, plugins)

@@ -359,7 +359,7 @@ ADAM = "optimizers.generator"
         (
             f"{ADAM}._target_=os.system",
             f"{ADAM}._target_ is 'os.system', but it must lie in gan_lightning, torch.nn, torch.optim, torchvision,"
-            " torchmetrics or pytorch_lightning; plugins=[os] grants it, if you trust that package with running code.",
+            " torchmetrics or pytorch_lightning.",
         ),
         (f"{ADAM}._target_=torch.optimizer", f"{ADAM}._target_ is 'torch.optimizer', but it must lie in gan_lightning"),
         (f"{ADAM}._target_=3", f"{ADAM}._target_ is 3, but it must be the dotted path of a class."),
