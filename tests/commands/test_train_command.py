@@ -208,4 +208,4 @@ def test_the_log_says_what_was_asked_for(go: Command, here: Path) -> None:
 def test_the_console_keeps_to_the_summary(go: Command) -> None:
     outcome = go("hydra.run.dir=run", "trainer.enable_progress_bar=false")
     assert outcome.err == ""
-    assert len(outcome.out.splitlines()) == 6
+    assert len(outcome.out.splitlines()) == 7

@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from gan_lightning.config.build import build
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.sampling.drawing import draw_latents
+from gan_lightning.watching.loggers import literal
 from gan_lightning.watching.measurements import measure, undisturbed
 
 # Networks wide enough to learn digits, measured often.
@@ -74,7 +75,7 @@ def test_generator_that_ignores_its_latents_has_collapsed(tiny, monkeypatch, cap
     assert verdict.sentence in caplog.messages
     assert run.events().Tags()["tensors"].count("health/text_summary") == 1
     (text,) = run.events().Tensors("health/text_summary")
-    assert (text.step, text.tensor_proto.string_val[0].decode()) == (140, verdict.sentence)
+    assert (text.step, text.tensor_proto.string_val[0].decode()) == (140, literal(verdict.sentence))
 
 
 HEALTHY = (
