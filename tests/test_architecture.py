@@ -84,6 +84,54 @@ def forbidden(tree: ast.AST, module: str, package: bool = False) -> list[str]:
     return [f"{module}:{line} {name}" for name, line in imports(tree, module, package) if not is_within(name, allowed)]
 
 
+# What runs code out of a file, or may: by the dotted name that is called, and by the module that is imported.
+RUNNING = {"eval", "exec", "compile", "__import__", "yaml.load", "yaml.full_load", "yaml.unsafe_load", "np.load"}
+RUNNING |= {"numpy.load", "torch.jit.load", "torch.hub.load", "os.system"}
+UNPICKLING = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+LOADING = {"torch.load", "trainer.fit", "load_from_checkpoint"}  # only as data
+
+
+def running(tree: ast.AST, module: str) -> list[str]:
+    """The lines of a module that could run what is in a file."""
+    found = [line for name, line in imports(tree, module) if is_within(name, UNPICKLING)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = ast.unparse(node.func)
+            words = {word.arg: ast.unparse(word.value) for word in node.keywords}
+            is_loading = name in LOADING or name.rpartition(".")[2] in LOADING
+            if name in RUNNING or (is_loading and words.get("weights_only") != "True"):
+                found.append(node.lineno)
+            if words.get("allow_pickle", "False") != "False" or words.get("shell", "False") != "False":
+                found.append(node.lineno)
+    return [f"{module}:{line}" for line in found]
+
+
+# But for the contracts, which pickle a part of the user's and read it again, and never a file.
+@pytest.mark.parametrize("module", sorted(MODULES.keys() - {"gan_lightning.testing._contract"}))
+def test_nothing_runs_what_is_in_a_file(module):
+    assert running(TREES[module], module) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "trainer.fit(model, ckpt_path=path)",
+        "GAN.load_from_checkpoint(path)",
+        "import pickle",
+        "from joblib import load",
+        "np.load(path, allow_pickle=True)",
+        "numpy.lib.format.read_array(file, allow_pickle=True)",
+        "yaml.load(text, Loader=yaml.Loader)",
+        "eval(text)",
+        "subprocess.run(text, shell=True)",
+    ],
+)
+def test_it_would_be_seen(code):
+    assert running(ast.parse(code), "module")
+
+
 def is_package(module: str) -> bool:
     return MODULES[module].name == "__init__.py"
 

@@ -1,8 +1,10 @@
 """Files that are replaced whole or not at all."""
 
+import os
+
 import pytest
 
-from gan_lightning.files import replacing
+from gan_lightning.files import DEEPEST, read_text, replacing, require_plain
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -30,6 +32,43 @@ def test_an_error_leaves_what_was_there(tmp_path, shared):
         half()
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_link_in_the_temporary_files_place_is_not_followed(tmp_path):
+    other = tmp_path / "other.txt"
+    other.write_text("other")
+    (tmp_path / "file.txt.tmp").symlink_to(other)
+    with replacing(tmp_path / "file.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "file.txt").read_text() == "new"
+    assert other.read_text() == "other"
+
+
+@pytest.mark.parametrize(("content", "problem"), [(b"x" * 11, "more than 0 MiB"), (b"\xff", "utf-8")])
+def test_text_that_is_not_read(tmp_path, content, problem):
+    (tmp_path / "file.txt").write_bytes(content)
+    with pytest.raises(ValueError, match=problem):
+        read_text(tmp_path / "file.txt", 10)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="not a plain file"):
+        read_text(tmp_path / "pipe", 10)
+
+
+def test_shared_items_count_each_time():
+    nested = []
+    for _ in range(DEEPEST):
+        nested = [nested]
+    require_plain(nested)
+    with pytest.raises(ValueError, match="too deeply"):
+        require_plain([nested])
+    wide = [0] * 1000
+    for _ in range(2):
+        wide = [wide] * 1000
+    with pytest.raises(ValueError, match="items"):
+        require_plain(wide)
 
 
 def test_what_a_killed_process_leaves_is_overwritten_but_for_shared_files(tmp_path):

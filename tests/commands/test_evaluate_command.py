@@ -10,6 +10,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gan_lightning import train
+from gan_lightning.commands.evaluate import show
 from gan_lightning.config.places import CONF
 
 QUICK = ("extractor=identity", "metric=[sliced,modes]", "samples=40", "intervals=3", "batch_size=16")
@@ -95,6 +96,27 @@ def test_tables_are_no_wider_than_the_console(
     rows = [line for line in outcome.out.splitlines() if line.strip().startswith("precision")]
     assert len(rows) == tables
     assert max(map(len, rows)) <= int(width)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_names_are_neither_markup_nor_commands_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    name = "[red]:smile:[link=x]\x1b[31m\r\n\u202e"
+    protocol = dict.fromkeys(("samples", "seed", "reference", "split", "extractor", "interval"), name)
+    record = {
+        "iteration": 1,
+        "weights": "ema",
+        "values": {name: 1.0},
+        "intervals": {},
+        "left_out": {name: name},
+        "protocol": {**protocol, "extractor_facts": {name: 1.0}},
+    }
+    show([Path(name)] * count, [record] * count)
+    shown = capsys.readouterr().out
+    assert shown.count(r"[red]:smile:[link=x]\x1b[31m\r\n\u202e") == 10 + count
+    assert all(line.isprintable() for line in shown.splitlines())
 
 
 def test_protocols_are_not_mixed(
