@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 # torch says so in a RuntimeError, NumPy in a kind of MemoryError, and Hydra repeats either in an error of its own.
-NO_MEMORY = ("not enough memory", "can't allocate memory", "Unable to allocate", "out of memory")
+NO_MEMORY = ("not enough memory", "can't allocate memory", "Unable to allocate", "out of memory", "size calculation")
 MOST_SHOWN = 2000  # characters of a message
 
 
@@ -31,8 +31,8 @@ def paragraph(error: UserError) -> str:
 
 def reason(error: BaseException, most: int = 300) -> str:
     """An error's message for a sentence: in one line, not too long, without its full stop."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return (text if len(text) <= most else f"{text[: most - 3]}...").rstrip(".")
+    text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 @contextmanager

@@ -27,6 +27,7 @@ class Range:
 
 
 PositiveInt = Annotated[int, Range(low=1)]
+Count = Annotated[int, Range(low=1, high=1_000_000)]  # of what is held in memory at once, so that no file asks for all
 NonNegativeInt = Annotated[int, Range(low=0)]
 PositiveFloat = Annotated[float, Range(low=0, open_low=True)]
 NonNegativeFloat = Annotated[float, Range(low=0)]

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gan_lightning.__main__ import main
+from gan_lightning.commands.train import changes
 from gan_lightning.errors import UserError, paragraph, printable
+from gan_lightning.runs.folders import read_saved
 from gan_lightning.watching.loggers import fenced, literal
 
 pytestmark = pytest.mark.slow
@@ -243,6 +246,41 @@ def test_checkpoints_that_can_not_be_gone_on_with(refused, theirs, key, value):
     file = theirs / "checkpoints" / "last.ckpt"
     torch.save({**torch.load(file, weights_only=True), key: value}, file)
     assert "last.ckpt" in refused("resume=theirs", "trainer.max_steps=22")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("hidden_dim: 4", "hidden_dim: 100000000", "are not those of the network"),
+        ("  image_shape: ${dataset.image_shape}\n  batch", "  image_shape: [1, 9, 9]\n  batch", "data.sample_shape is"),
+        ("  samples: 100\n", "  samples: 1000000000000\n", "evaluation.samples is"),
+        ("n_critic: 2", "n_critic: 1000000000000", "n_critic is"),
+    ],
+)
+def test_a_saved_config_that_asks_for_more_than_its_checkpoint_has(refused, theirs, before, after, told):
+    """It is refused before anything in the folder is written, Hydra's log among it."""
+    saved = theirs / ".hydra" / "config.yaml"
+    text = saved.read_text()
+    assert before in text
+    saved.write_text(text.replace(before, after))
+    files = {path: path.read_bytes() for path in theirs.rglob("*") if path.is_file()}
+    assert told in refused("resume=theirs", "trainer.max_steps=22")
+    assert {path: path.read_bytes() for path in theirs.rglob("*") if path.is_file()} == files
+
+
+def test_data_that_are_a_list(refused, theirs):
+    content = yaml.safe_load((theirs / "config.yaml").read_text())
+    (theirs / "config.yaml").write_text(yaml.safe_dump({**content, "data": [1, 2]}))
+    told = refused("evaluate", "run=theirs", "samples=20", "metric=[sliced]", "intervals=0")
+    assert "config.yaml can't be resolved" in told
+
+
+@pytest.mark.parametrize("group", ["trainer", "evaluation"])
+def test_a_list_where_a_group_was_saved_differs_from_it(group):
+    saved = read_saved(RUN)
+    config = OmegaConf.create(OmegaConf.to_container(saved))
+    saved[group] = [1]
+    assert any(change.startswith(f"++{group}.") for change in changes(config, saved))
 
 
 # Text

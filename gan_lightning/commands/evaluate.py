@@ -138,10 +138,9 @@ def parts_of(config: DictConfig, run: Path) -> DictConfig:
     saved = OmegaConf.create(read_data(run / CONFIG))
     try:
         OmegaConf.resolve(saved)
+        name, rooted = OmegaConf.select(saved, "dataset.name"), with_root(saved)
     except (OmegaConfBaseException, RecursionError) as error:
         raise UserError(f"{run / CONFIG} can't be resolved ({reason(error)}); the run's folder is damaged.") from error
-    name = OmegaConf.select(saved, "dataset.name")
-    rooted = with_root(saved)
     if config.root is not None and not rooted:
         raise UserError(f"root is {config.root}, but the data set of {run}, {name}, has no folder.")
     for node in rooted if config.root is not None else []:

@@ -21,6 +21,7 @@ from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.config.check import ALLOWED, check
@@ -39,7 +40,7 @@ from gan_lightning.config.resolvers import resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import UserError, enough_memory, paragraph
-from gan_lightning.run_folder import SAVED
+from gan_lightning.run_folder import LAST, SAVED
 from gan_lightning.runs.folders import (
     brought_up_to_date,
     find_resumable,
@@ -226,6 +227,9 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
     overrides.append(f"plugins={json.dumps(sources.plugins)}")
     with brought_up_to_date(folder):
         composed = compose(saved, overrides, SCHEMA)
+        from gan_lightning.runs.run import require_networks
+
+        require_networks(without_hydra(composed), folder / LAST)
         require_inside(without_hydra(composed), folder, [override.key_or_group for override in parse(overrides)])
     where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *where]
@@ -235,7 +239,11 @@ def changes(config: DictConfig, saved: Any) -> list[str]:
     """What `config` has different from a saved one among the keys that a resumed run may change, as overrides."""
     found = []
     for key in (key for key in keys(config) if any(key.startswith(root) for root in RESUMABLE)):
-        value, before = OmegaConf.select(config, key), OmegaConf.select(saved, key)
+        value = OmegaConf.select(config, key)
+        try:
+            before = OmegaConf.select(saved, key)
+        except OmegaConfBaseException:  # where something else than a group is saved
+            before = None
         if value != before and not isinstance(value, DictConfig):
             value = list(value) if isinstance(value, ListConfig) else value
             found.append(f"++{key}={override_value(value) if isinstance(value, str) else json.dumps(value)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from gan_lightning.schedules import Scheduled
-from gan_lightning.types import Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, Seed
+from gan_lightning.types import Count, Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, Seed
 
 Threads = Annotated[int, Range(low=1, high=1024)]
 
@@ -88,7 +88,7 @@ class Loss:
     """The keys of conf/loss/, and what conf/train.yaml says of every loss."""
 
     name: str
-    n_critic: PositiveInt | Scheduled
+    n_critic: Count | Scheduled
     packing: PositiveInt
     weights: dict[str, NonNegativeFloat | Scheduled]
     discriminator_norm: str | None

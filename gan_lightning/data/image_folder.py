@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -26,13 +26,14 @@ from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder, replacing
 from gan_lightning.samples import SampleSet
 from gan_lightning.suggest import nearest
-from gan_lightning.types import PositiveInt, check_ranges
+from gan_lightning.types import Range, check_ranges
 
 log = logging.getLogger(__name__)
 
 EXTENSIONS = ("png", "jpg", "jpeg", "bmp", "webp", "gif", "tif", "tiff", "ppm", "pgm")
 # The contents decide, not the extension; Pillow's other readers (one starts Ghostscript) stay out of it.
 PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM")
+Side = Annotated[int, Range(low=1, high=8192)]
 MODES: dict[int, str] = {1: "L", 3: "RGB"}
 VERSION = 1  # of the pixels `decode` makes and of the cache file: a change retires all caches
 AHEAD = 64  # pictures the threads may be ahead of the writer, so that few wait in memory
@@ -62,7 +63,7 @@ class ImageFolder:
     """
 
     root: str
-    image_size: PositiveInt
+    image_size: Side
     channels: Literal[1, 3]
     skip_corrupt: bool = False
     cache_dir: str | None = None
@@ -276,7 +277,7 @@ def read_cache(file: Path, shape: tuple[int, ...]) -> tuple[Pixels, list[Corrupt
             corrupt = [Corrupt(name, reason) for name, reason in json.load(stream)]
         # Copy on write: PyTorch wants writable memory, and the file stays as it is.
         return np.memmap(file, np.uint8, mode="c", offset=len(header), shape=shape), corrupt
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
-from gan_lightning.data.image_folder import ImageFolder
+from gan_lightning.data.image_folder import ImageFolder, Side
 from gan_lightning.data.torchvision_formats import FORMATS, Files, Format, SourceSplit
 from gan_lightning.errors import UserError
 from gan_lightning.samples import SampleSet
-from gan_lightning.types import PositiveInt, check_ranges
+from gan_lightning.types import check_ranges
 
 DOWNLOAD_TIMEOUT = 30.0  # seconds a server may stay silent
 
@@ -69,7 +69,7 @@ class CelebA:
     """
 
     root: str
-    image_size: PositiveInt
+    image_size: Side
     skip_corrupt: bool = False
     cache_dir: str | None = None
 

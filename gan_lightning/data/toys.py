@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gan_lightning.samples import SampleSet
 from gan_lightning.seeds import mix
-from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, Seed, check_ranges
+from gan_lightning.types import Count, NonNegativeFloat, PositiveFloat, Seed, check_ranges
 
 COUNT = 100_000  # of PacGAN's code: `num_sample`
 
@@ -26,7 +26,7 @@ class Mixture:
     """
 
     std: NonNegativeFloat
-    count: PositiveInt
+    count: Count
     seed: Seed
 
     def __post_init__(self) -> None:
@@ -52,10 +52,10 @@ class Ring(Mixture):
     Defaults of PacGAN's code (Lin et al. 2018, arXiv:1712.04086; fjxmlzn/PacGAN, 2DRing): eight on the unit circle.
     """
 
-    modes: PositiveInt = 8
+    modes: Count = 8
     radius: PositiveFloat = 1.0
     std: NonNegativeFloat = 0.01
-    count: PositiveInt = COUNT
+    count: Count = COUNT
     seed: Seed = 0
 
     @property
@@ -73,10 +73,10 @@ class Grid(Mixture):
     samples of each mode; here, as in PacGAN's code, their numbers are random.
     """
 
-    side: PositiveInt = 5
+    side: Count = 5
     spacing: PositiveFloat = 2.0
     std: NonNegativeFloat = 0.05
-    count: PositiveInt = COUNT
+    count: Count = COUNT
     seed: Seed = 0
 
     @property
@@ -95,7 +95,7 @@ class SwissRoll:
     """
 
     noise: NonNegativeFloat = 0.25
-    count: PositiveInt = COUNT
+    count: Count = COUNT
     seed: Seed = 0
 
     def __post_init__(self) -> None:
@@ -116,9 +116,9 @@ class PointMass:
     The data of the Dirac-GAN, with the defaults: Mescheder et al. 2018, arXiv:1801.04406, definition 2.1.
     """
 
-    dimensions: PositiveInt = 1
+    dimensions: Count = 1
     at: float = 0.0
-    count: PositiveInt = COUNT
+    count: Count = COUNT
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -134,7 +134,7 @@ class Gaussian1d:
 
     mean: float = 4.0
     std: NonNegativeFloat = 0.5
-    count: PositiveInt = COUNT
+    count: Count = COUNT
     seed: Seed = 0
 
     def __post_init__(self) -> None:

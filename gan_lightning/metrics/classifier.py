@@ -8,7 +8,7 @@ import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int64, Num
@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gan_lightning.errors import UserError
-from gan_lightning.files import cache_folder, replacing
+from gan_lightning.files import cache_folder, parse_json, replacing
 from gan_lightning.metrics.extractor import FeatureNetwork
 from gan_lightning.samples import SampleSet
-from gan_lightning.types import PositiveInt, Seed, check_ranges
+from gan_lightning.types import Count, Range, Seed, check_ranges
 
 log = logging.getLogger(__name__)
 
@@ -144,8 +144,8 @@ class Classifier:
     """
 
     learns: ClassVar[bool] = True
-    steps: PositiveInt = 2000
-    width: PositiveInt = 16
+    steps: Count = 2000
+    width: Annotated[int, Range(low=1, high=1024)] = 16
     seed: Seed = 0
     cache_dir: str | None = None
 
@@ -221,8 +221,11 @@ def load(network: nn.Module, file: Path) -> dict[str, Any] | None:
         with safe_open(file, framework="pt") as stored:
             metadata = stored.metadata() or {}
             tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-            network.load_state_dict(tensors, assign=True)
-        facts: dict[str, Any] = json.loads(metadata["facts"])
-        return facts if metadata["sha256"] == weights_hash(network) else None
-    except (OSError, SafetensorError, RuntimeError, KeyError, ValueError):
+        facts: dict[str, Any] = parse_json(metadata["facts"])
+        if any(tensor.dtype != network.state_dict()[name].dtype for name, tensor in tensors.items()):
+            return None
+        network.load_state_dict(tensors, assign=True)
+        is_sound = all(type(value) in (int, float) for value in facts.values())
+        return facts if is_sound and metadata["sha256"] == weights_hash(network) else None
+    except Exception:  # safetensors and torch raise half a dozen types for a damaged file
         return None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gan_lightning.metrics.matrices import BLOCK, as_matrix
 from gan_lightning.metrics.observed import Observed
-from gan_lightning.types import PositiveInt, check_ranges
+from gan_lightning.types import Count, check_ranges
 
 LARGE = 5  # times the size of a subset, of some hundred subsets
 
@@ -83,8 +83,8 @@ class KernelDistance:
     The deviation is of one subset's estimate, not of their mean. Unbiased estimates of small distances may be negative.
     """
 
-    subsets: PositiveInt = 100
-    size: PositiveInt = 1000
+    subsets: Count = 100
+    size: Count = 1000
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"kernel_distance": False, "kernel_distance_std": None}
     slow: ClassVar[bool] = False
 

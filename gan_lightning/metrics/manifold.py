@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gan_lightning.metrics.neighbours import balls_around, nearest, radii
 from gan_lightning.metrics.observed import Observed
-from gan_lightning.types import PositiveInt, check_ranges
+from gan_lightning.types import Count, check_ranges
 
 
 def precision_recall(
@@ -49,7 +49,7 @@ def density_coverage(
 class Neighbourhoods:
     """What both metrics share: how many neighbours a ball reaches to."""
 
-    k: PositiveInt
+    k: Count
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -66,7 +66,7 @@ class Neighbourhoods:
 class PrecisionRecall(Neighbourhoods):
     """`precision_recall` of features."""
 
-    k: PositiveInt = 3
+    k: Count = 3
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"precision": True, "recall": True}
     slow: ClassVar[bool] = False
 
@@ -79,7 +79,7 @@ class PrecisionRecall(Neighbourhoods):
 class DensityCoverage(Neighbourhoods):
     """`density_coverage` of features."""
 
-    k: PositiveInt = 5
+    k: Count = 5
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"density": True, "coverage": True}
     slow: ClassVar[bool] = False
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gan_lightning.metrics.matrices import as_matrix
 from gan_lightning.metrics.observed import Observed
-from gan_lightning.types import PositiveInt, check_ranges
+from gan_lightning.types import Count, check_ranges
 
 
 def classifier_scores(logits: Float[Tensor, "n k"], splits: int = 10, seed: int = 0) -> Float64[Tensor, " {splits}"]:
@@ -36,7 +36,7 @@ def classifier_scores(logits: Float[Tensor, "n k"], splits: int = 10, seed: int 
 class ClassifierScore:
     """The mean of `classifier_scores` and their standard deviation (with 1/n, as in the official code)."""
 
-    splits: PositiveInt = 10
+    splits: Count = 10
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"classifier_score": True, "classifier_score_std": None}
     slow: ClassVar[bool] = False
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gan_lightning.metrics.matrices import BLOCK, as_matrix, flattened
 from gan_lightning.metrics.observed import Observed
-from gan_lightning.types import PositiveInt, check_ranges
+from gan_lightning.types import Count, check_ranges
 
 
 def squared_w2_on_lines(one: Float[Tensor, "n l"], other: Float[Tensor, "m l"]) -> Float64[Tensor, " l"]:
@@ -83,7 +83,7 @@ def w2(one: Float[Tensor, "n d"], other: Float[Tensor, "m d"]) -> float:
 class SlicedWasserstein:
     """`sliced_wasserstein` of the samples themselves."""
 
-    directions: PositiveInt = 512
+    directions: Count = 512
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"sliced_wasserstein": False}
     slow: ClassVar[bool] = False
 
@@ -107,7 +107,7 @@ class ExactWasserstein:
     Biased: two sets of the same distribution lie apart by about N^(-1/2) of its width in the plane.
     """
 
-    points: PositiveInt = 1000
+    points: Count = 1000
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"w2": False}
     slow: ClassVar[bool] = False
 

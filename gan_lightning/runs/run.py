@@ -1,7 +1,7 @@
 """One run: build the parts that a config names, train, and leave a folder that tells everything."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -12,14 +12,15 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.tensorboard.summary import hparams
 
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import plain
 from gan_lightning.config.trust import settled
-from gan_lightning.errors import UserError, printable, reason
+from gan_lightning.errors import UserError, enough_memory, printable, reason
 from gan_lightning.files import replacing
+from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.run_folder import CONFIG, LAST, METRICS, SAVED
 from gan_lightning.runs import results
@@ -29,7 +30,7 @@ from gan_lightning.runs.provenance import hyperparameters, provenance
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.summary import LOSSES, summarise
 from gan_lightning.sampling.files import read_checkpoint
-from gan_lightning.sampling.sizes import outline
+from gan_lightning.sampling.sizes import outline, require_drawable
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.interrupt import Interrupt
 from gan_lightning.watching.evaluation import Evaluation
@@ -79,7 +80,8 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
     if "root" in config.dataset:
         config.dataset.root = str(Path(config.dataset.root).absolute())  # the run may be resumed from elsewhere
     try:
-        prepared = prepare(config, folder)
+        with enough_memory("What the configuration asks for"):
+            prepared = prepare(config, folder)
     except UserError:
         discard(folder)
         raise
@@ -110,8 +112,6 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     checkpoint = read_checkpoint(folder / LAST) if config.resume else None
     resumed_at = checkpoint["global_step"] if checkpoint else None
     seed_everything(config.seed, verbose=False)
-    if checkpoint:
-        require_networks(config, checkpoint["state_dict"], folder / LAST)
     parts = build_parts(config)
     before = require_restorable(parts.model, checkpoint, folder / LAST) if checkpoint else None
     parts.data.setup()
@@ -132,15 +132,28 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     return Prepared(parts, trainer, watchers, trackers, limit, resumed_at)
 
 
-def require_networks(config: DictConfig, state: Mapping[str, Tensor], path: Path) -> None:
-    """Raises UserError if the networks of a saved config aren't its checkpoint's. Takes no memory to find out."""
+def require_networks(config: DictConfig, path: Path) -> None:
+    """Raises UserError if the networks of a saved config fit neither its data nor the checkpoint in the file `path`.
+
+    The networks take no memory for that.
+    """
+    state = read_checkpoint(path)["state_dict"]
     wraps: dict[str, Callable[[nn.Module], nn.Module]] = {
         "generator": partial(as_generator, latent_dim=config.network.latent_dim),
         "discriminator": as_discriminator,
     }
+    made = {}
     for name, wrap in wraps.items():
         weights = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
-        outline(partial(wrapped, wrap, config, f"model.{name}"), weights, path)
+        made[name] = outline(partial(wrapped, wrap, config, f"model.{name}"), weights, path)
+    generator = made["generator"]
+    assert isinstance(generator, Generator)
+    shape = require_drawable(generator, build(config, "model.latents", config.plugins), path)
+    if shape is not None and list(shape) != list(config.data.sample_shape):
+        raise UserError(
+            f"data.sample_shape is {list(config.data.sample_shape)}, but the generator's samples have shape"
+            f" {list(shape)}; the run's folder is damaged."
+        )
 
 
 def wrapped(wrap: Callable[[nn.Module], nn.Module], config: DictConfig, key: str) -> nn.Module:

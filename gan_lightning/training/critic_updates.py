@@ -4,9 +4,12 @@ import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
+from typing import Annotated
 
 from gan_lightning.schedules import Clock, Scheduled
-from gan_lightning.types import NonNegativeInt, PositiveInt, check_ranges
+from gan_lightning.types import Count, NonNegativeInt, PositiveInt, Range, check_ranges
+
+LONGEST = 10_000_000  # iterations of a schedule, whose updates are added up beforehand
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,8 @@ class CriticUpdates:
     below 1 and for a schedule that counts images (which n_critic itself decides) or has no length of its own.
     """
 
-    n_critic: PositiveInt | Scheduled = 1
-    boost: NonNegativeInt = 0
+    n_critic: Count | Scheduled = 1
+    boost: Annotated[int, Range(low=0, high=1_000_000)] = 0
     boost_first: NonNegativeInt = 25
     boost_every: PositiveInt = 500
 
@@ -28,6 +31,8 @@ class CriticUpdates:
         check_ranges(self)
         if isinstance(self.n_critic, Scheduled) and (self.n_critic.unit != "iterations" or self.n_critic.over is None):
             raise ValueError("n_critic's schedule must name its length, in iterations: over=N unit=iterations")
+        if isinstance(self.n_critic, Scheduled) and not self.n_critic.begin + (self.n_critic.over or 0) <= LONGEST:
+            raise ValueError(f"n_critic's schedule must be at its end after {LONGEST:,} iterations")
 
     def updates(self, iteration: int) -> int:
         """Discriminator updates in this iteration."""

@@ -19,7 +19,7 @@ from gan_lightning.pictures import to_pixels
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.ranks import share_buffers
-from gan_lightning.types import PositiveInt
+from gan_lightning.types import Count, PositiveInt
 from gan_lightning.watching.evaluator import Evaluator, Record, differences
 from gan_lightning.watching.loggers import Events, fenced, literal
 
@@ -49,8 +49,8 @@ class Evaluation(IterationCallback):
         extractor: Extractor,
         metrics: Mapping[str, Metric],
         every: PositiveInt | None = 1000,
-        samples: PositiveInt = 1000,
-        reference: PositiveInt | None = None,
+        samples: Count = 1000,
+        reference: Count | None = None,
         split: Literal["train", "held_out"] = "train",
         best: str | None = None,
         patience: PositiveInt | None = None,

@@ -12,7 +12,7 @@ from gan_lightning.sampling.drawing import draw_latents
 from gan_lightning.seeds import mix
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
-from gan_lightning.types import PositiveInt
+from gan_lightning.types import Count, PositiveInt
 from gan_lightning.watching.loggers import Events, literal
 from gan_lightning.watching.measurements import measure, undisturbed, update_ratios, weights, whole_packs
 from gan_lightning.watching.verdicts import Verdict, Watch, diverged
@@ -38,7 +38,7 @@ class HealthCheck(IterationCallback):
         data: GANDataModule,
         seed: int = 0,
         every: PositiveInt | None = 500,
-        count: PositiveInt = 256,
+        count: Count = 256,
         on_alarm: Literal["warn", "stop"] = "warn",
     ) -> None:
         self.data = data

@@ -13,7 +13,7 @@ from gan_lightning.sampling.drawing import class_of_each, decode, draw_latents, 
 from gan_lightning.seeds import mix
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
-from gan_lightning.types import PositiveInt
+from gan_lightning.types import Count, PositiveInt
 from gan_lightning.watching.loggers import add_picture
 
 POINTS = 1000  # that are drawn of vectors, real and generated
@@ -34,7 +34,7 @@ class SampleGrids(IterationCallback):
         real: Tensor,
         seed: int = 0,
         every: PositiveInt = 500,
-        count: PositiveInt = 64,
+        count: Count = 64,
     ) -> None:
         self.folder = Path(folder) / SAMPLES
         self.real = real

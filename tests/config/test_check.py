@@ -388,7 +388,7 @@ def test_mistakes_in_a_config_of_real_targets(module, change, message):
 
 def test_a_chain_of_interpolations_is_reported_at_its_end(module):
     config = good("n_critic=${counts.critic}", "counts.critic=0")
-    assert mistake(config, ROOT).startswith("counts.critic is 0, but it must be at least 1 (model.schedule.n_critic is")
+    assert mistake(config, ROOT).startswith("counts.critic is 0, but it must be at least 1 and at most 1e+06 (model.")
 
 
 def test_a_missing_value_at_the_end_of_a_chain_is_asked_for(module):
@@ -414,7 +414,10 @@ def test_interpolations_in_a_circle(module):
     ("change", "answer"),
     [
         ("n_critic=2", "good"),
-        ("n_critic=0", "n_critic is 0, but it must be at least 1 (model.schedule.n_critic is taken from it)."),
+        (
+            "n_critic=0",
+            "n_critic is 0, but it must be at least 1 and at most 1e+06 (model.schedule.n_critic is taken from it).",
+        ),
         (f"{ADAM}._target_=torch.optim.Adm", f"{ADAM}._target_ is 'torch.optim.Adm', but torch.optim has no Adm."),
     ],
 )
@@ -465,3 +468,32 @@ def test_neither_torch_nor_lightning_is_imported(folder, change, answer):
 def test_nearest_spelling(word, choices, expected):
     assert nearest(word, choices) == expected
     assert did_you_mean(word, choices) == (f" Did you mean {expected}?" if expected else "")
+
+
+@pytest.mark.parametrize(
+    ("target", "config", "message"),
+    [
+        (
+            "gan_lightning.training.GAN",
+            {"latents": {"_target_": "gan_lightning.sampling.Normal", "_partial_": True}},
+            "GAN expects a node with a _target_, not _partial_ or null there",
+        ),
+        *(
+            (
+                "gan_lightning.training.GAN",
+                {"generator_optimizer": {"_target_": "torch.optim.SGD", "_partial_": True, name: 2.5}},
+                f"k.generator_optimizer.{name} is 2.5, but it must be true or false.",
+            )
+            for name in ("_partial_", "_recursive_")
+        ),
+        (
+            "gan_lightning.training.GAN",
+            {"ema": {"_target_": "gan_lightning.training.EMA", "_args_": [1]}},
+            "k.ema._args_ can't be set: gan_lightning.training.EMA takes arguments by their names.",
+        ),
+    ],
+)
+def test_keys_of_hydras(target, config, message):
+    with pytest.raises(UserError) as caught:
+        check(OmegaConf.create(config), target, "k")
+    assert message in str(caught.value)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gan_lightning.data.sources import Digits
@@ -197,14 +198,35 @@ def hold_another_network(file):
     save_file({"weight": torch.zeros(3)}, file)
 
 
+def rewritten(file, convert=lambda tensor: tensor, facts="{}"):
+    with safe_open(file, "pt") as stored:
+        metadata = {**stored.metadata(), "facts": facts}
+    save_file({name: convert(tensor) for name, tensor in load_file(file).items()}, file, metadata)
+
+
+def hold_facts_that_are_no_numbers(file):
+    rewritten(file, facts='{"accuracy": "[red]"}')
+
+
+def hold_no_facts(file):
+    rewritten(file, facts="[" * 100_000)
+
+
+def hold_another_type(file):
+    rewritten(file, lambda tensor: tensor.to(torch.complex64))
+
+
 def be_a_folder(file):
     file.unlink()
     file.mkdir()
 
 
+PLANTED = [hold_facts_that_are_no_numbers, hold_no_facts, hold_another_type]
+
+
 @pytest.mark.parametrize(
     "damage",
-    [cut, empty, flip_a_bit, lose_the_metadata, hold_another_network, be_a_folder],
+    [cut, empty, flip_a_bit, lose_the_metadata, hold_another_network, *PLANTED, be_a_folder],
     ids=lambda each: each.__name__,
 )
 def test_a_damaged_file_is_trained_again(quick, caplog, damage):
@@ -242,5 +264,5 @@ def test_needs_classes(quick, labels, what):
 
 @pytest.mark.parametrize("field", ["steps", "width"])
 def test_ranges(field):
-    with pytest.raises(ValueError, match=f"{field} must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=f"{field} must be at least 1 .*, got 0"):
         Classifier(**{field: 0})

@@ -91,7 +91,7 @@ def test_far_iterations_stay_exact():
     ("name", "value", "least"), [("n_critic", 0, 1), ("boost", -1, 0), ("boost_first", -1, 0), ("boost_every", 0, 1)]
 )
 def test_values_out_of_range(name, value, least):
-    with pytest.raises(ValueError, match=f"^{name} must be at least {least}, got {value}$"):
+    with pytest.raises(ValueError, match=f"^{name} must be at least {least}( and at most 1e.06)?, got {value}$"):
         CriticUpdates(**{name: value})
     CriticUpdates(**{name: least})
 
@@ -114,3 +114,9 @@ def test_a_changing_number_needs_a_length_in_iterations(n_critic):
 def test_a_changing_number_is_never_below_one(n_critic):
     with pytest.raises(ValueError, match="n_critic must be at least 1"):
         CriticUpdates(n_critic)
+
+
+@pytest.mark.parametrize("over", [1e12, float("inf"), float("nan")])
+def test_a_schedule_that_can_not_be_added_up(over):
+    with pytest.raises(ValueError, match=r"over must be above 0|after 10,000,000 iterations"):
+        CriticUpdates(n_critic=Linear(5, 1, over))
