@@ -1,5 +1,6 @@
 """The names of what a run's folder holds: the contract between training, other commands and the users' scripts."""
 
+import os
 from pathlib import Path
 
 from gan_lightning.errors import UserError
@@ -18,7 +19,7 @@ RESULTS = Path("results.json")
 def find_generator(run: str) -> Path:
     """The generator.safetensors of a run's folder, or the file itself. Raises UserError if there is none."""
     path = Path(run)
-    if not path.exists():
+    if not os.path.exists(path):  # which is false of a name that is too long, too
         siblings = [str(sibling) for sibling in path.parent.glob("*")] if path.parent.is_dir() else []
         raise UserError(f"run is {run}, which does not exist.{did_you_mean(str(path), siblings)}")
     file = path / GENERATOR if path.is_dir() else path

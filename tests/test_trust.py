@@ -145,6 +145,38 @@ def test_what_is_written_stays_in_the_runs_folder_or_goes_where_the_user_says(
     assert f"has {where} for {place}.x.{key}, outside of the run's folder; {place}.x.{key}={where} grants it" in told
 
 
+@pytest.mark.parametrize("key", ["extractor.cache_dir", "dataset.source.cache_dir", "trainer.default_root_dir"])
+def test_caches_are_not_kept_where_a_run_says(here: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
+    where = str(here.parent / "victim")
+    source = {"_target_": "gan_lightning.data.ImageFolder", "root": str(here), "image_size": 8, "channels": 1}
+
+    def edit(content: dict[str, Any]) -> None:
+        if key.startswith("dataset"):
+            content["dataset"] |= {"cache_dir": where, "source": source | {"cache_dir": "${dataset.cache_dir}"}}
+        elif key.startswith("extractor"):
+            content["extractor"] = {"_target_": "gan_lightning.metrics.Classifier", "cache_dir": where}
+        else:
+            content["trainer"]["default_root_dir"] = where
+
+    run = theirs(here, ".hydra/config.yaml", edit)
+    told = refused(capsys, here, f"resume={run}", "trainer.max_steps=30")
+    written = "dataset.cache_dir" if key.startswith("dataset") else key
+    assert f"has {where} for {written}, outside of the run's folder; {written}={where} grants it" in told
+
+
+def test_a_runs_own_caches_are_not_used_to_evaluate_it(here: Path) -> None:
+    victim = here.parent / "victim"
+    cached = {"_target_": "gan_lightning.metrics.Classifier", "steps": 5, "cache_dir": str(victim)}
+    run = theirs(here, "config.yaml", lambda content: content.update(extractor=cached))
+    assert main(["evaluate", f"run={run}", "samples=50", "intervals=0", "metric=[sliced]"]) == 0
+    assert not victim.exists()
+
+
+@pytest.mark.parametrize("command", [["sample", "run={}"], ["evaluate", "run={}"], ["resume={}"]])
+def test_a_name_that_no_file_can_have(here: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+    assert "x" * 400 in refused(capsys, here, *(text.format("x" * 400) for text in command))
+
+
 HYDRAS: dict[str, dict[str, Any]] = {
     "callbacks": {"hydra": {"callbacks": {"x": SHELL}}},
     "logging": {"hydra": {"job_logging": {"version": 1, "handlers": {"h": {"()": "os.system", "command": TOUCH}}}}},

@@ -21,7 +21,7 @@ from gan_lightning.config.check import check, require_made
 from gan_lightning.config.compose import Sources, compose, with_paths, with_plugins, without_hydra
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import EVALUATED, Builds, Node
-from gan_lightning.config.trust import read_data
+from gan_lightning.config.trust import read_data, without_caches
 from gan_lightning.errors import UserError, printable, reason
 from gan_lightning.run_folder import CONFIG, GENERATOR, RESULTS, find_generator
 from gan_lightning.runs import results
@@ -145,6 +145,7 @@ def parts_of(config: DictConfig, run: Path) -> DictConfig:
         raise UserError(f"root is {config.root}, but the data set of {run}, {name}, has no folder.")
     for node in rooted if config.root is not None else []:
         node.root = config.root
+    without_caches(saved)
     extractor = config.extractor if config.extractor is not None else saved.get("extractor")
     if extractor is None:
         raise UserError(f"{run} was trained without evaluations; name an extractor, such as extractor=classifier.")

@@ -59,7 +59,8 @@ STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
     *("compatibility_warnings", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
-    *("dataset.root", "dataset.memory_gib", "callbacks", "logger", "plugins", "hydra"),
+    *("dataset.root", "dataset.cache_dir", "extractor.cache_dir", "dataset.memory_gib"),
+    *("callbacks", "logger", "plugins", "hydra"),
 )
 
 # The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.

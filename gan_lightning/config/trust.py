@@ -10,12 +10,14 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning import formats
+from gan_lightning.config.build import origin
 from gan_lightning.config.resolvers import NAMES
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import DEEPEST, read_text
 from gan_lightning.run_folder import SAVED
 
-WRITING = ("callbacks", "logger")
+WRITING = ("callbacks", "logger", "trainer")  # groups whose texts may be places that are written to,
+CACHES = "cache_dir"  # and the name of keys that are
 HYDRAS = ("hydra", "defaults")  # keys by which Hydra is told what to load and to run
 RESOLVER = re.compile(r"\$\{\s*([\w.]+)\s*:")
 REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?['\"]?([^\s:,{}'\"]++)(?!\s*:)")  # another key
@@ -58,18 +60,22 @@ def read_data(path: Path) -> Any:
 
 
 def require_inside(config: DictConfig, folder: Path, given: Sequence[str]) -> None:
-    """Raises UserError if a callback or a logger out of a run's folder names a place outside of it.
+    """Raises UserError if what writes, of a run's config, names a place outside of its folder.
 
     `given` are the keys that the user has set, which may.
     """
     for key, text in _texts(OmegaConf.to_container(config, resolve=True), ""):
+        is_cache = key.rpartition(".")[2] == CACHES
         path = Path(text)
         leaves = text.startswith("~") or ".." in path.parts
         leaves = leaves or (path.is_absolute() and not path.resolve().is_relative_to(folder.resolve()))
-        if key.partition(".")[0] in WRITING and leaves and key not in given:
+        if not leaves or not (is_cache or key.partition(".")[0] in WRITING):
+            continue
+        written = origin(config, key) if is_cache else key
+        if written not in given:
             raise UserError(
-                f"{folder / SAVED} has {text} for {key}, outside of the run's folder; {key}={text} grants it, if you"
-                " want what is written to go there."
+                f"{folder / SAVED} has {text} for {written}, outside of the run's folder; {written}={text} grants it,"
+                " if you want what is written to go there."
             )
 
 
@@ -124,6 +130,15 @@ def _target(content: dict[Any, Any], name: str, origin: Place) -> tuple[Any, Pla
         else:
             node = node.get(part, node.get(str(part))) if isinstance(node, dict) else None
     return node, tuple(parts)
+
+
+def without_caches(node: Any) -> None:
+    """Takes out where caches were kept, so that they are made where this machine keeps them."""
+    if isinstance(node, DictConfig):
+        if CACHES in node:
+            node[CACHES] = None
+        for value in node.values():
+            without_caches(value)
 
 
 def settled(config: DictConfig) -> Any:

@@ -77,9 +77,9 @@ def unwritable(folder: Path, key: str, error: OSError) -> UserError:
 
 def require_resumable(folder: Path) -> None:
     """Raises UserError unless the folder holds a run with a config."""
-    if (folder / SAVED).is_file():
+    if os.path.isfile(folder / SAVED):
         return
-    if folder.exists():
+    if os.path.exists(folder):
         raise UserError(f"resume is {folder}, which holds no run: {folder / SAVED} is missing.")
     siblings = [str(path) for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
     raise UserError(f"resume is {folder}, which does not exist.{did_you_mean(str(folder), siblings)}")
@@ -107,7 +107,7 @@ def brought_up_to_date(run: Path) -> Iterator[None]:
             temporary.write_text(today)
     try:
         yield
-    except Exception:
+    except Exception:  # whichever: what was refused stays as it was
         if is_old:
             with replacing(run / SAVED) as temporary:
                 temporary.write_bytes(before)
@@ -124,8 +124,8 @@ def find_resumable(config: DictConfig, root: Path) -> Path | None:
             saved = read_saved(run)
             if isinstance(saved, DictConfig) and identity(saved) == wanted:
                 return run
-        except Exception:
-            continue  # damaged, or some other program's
+        except Exception:  # damaged in whatever way, or some other program's: it is none to go on with
+            continue
     return None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from gan_lightning.config.resolvers import register_resolvers
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import find_generator
 from gan_lightning.runs.folders import (
@@ -24,6 +25,7 @@ from gan_lightning.runs.folders import (
 @pytest.fixture
 def config(trained: Path) -> DictConfig:
     """The config that run was composed from."""
+    register_resolvers()  # which `train`, that has made the run, takes back
     loaded = OmegaConf.load(trained / ".hydra" / "config.yaml")
     assert isinstance(loaded, DictConfig)
     return loaded
