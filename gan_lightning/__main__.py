@@ -6,32 +6,46 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from gan_lightning.errors import UserError, enough_memory, paragraph
+from gan_lightning.processes import Stopped, is_first_process, stop_if_asked, stoppable
 
 COMMANDS = ("train", "sample", "evaluate", "new")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command and returns the exit status: 2 for what the user can mend, said in one paragraph."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        command = arguments.pop(0) if arguments and arguments[0].isidentifier() else "train"
-        if command not in COMMANDS:
-            from gan_lightning.suggest import did_you_mean
-
-            raise UserError(
-                f"There is no command {command!r}; there are {', '.join(COMMANDS)}."
-                f"{did_you_mean(command, COMMANDS)} An override is written KEY=VALUE."
-            )
-        run: Callable[[list[str]], int] = import_module(f"gan_lightning.commands.{command}").main
-        with enough_memory(f"What {command} is to do"):
-            return run(arguments)
+        with stoppable():
+            try:
+                return run(list(sys.argv[1:] if arguments is None else arguments))
+            except Exception:
+                stop_if_asked()
+                raise
     except UserError as error:
         print(paragraph(error), file=sys.stderr)
         return 2
+    except Stopped as stop:
+        if is_first_process():
+            print(stop, file=sys.stderr)
+        return stop.status
     except BrokenPipeError:
         # Whoever read the output, `head` for one, has seen enough; nor shall Python complain when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+def run(arguments: list[str]) -> int:
+    """Runs a command and returns its exit status."""
+    command = arguments.pop(0) if arguments and arguments[0].isidentifier() else "train"
+    if command not in COMMANDS:
+        from gan_lightning.suggest import did_you_mean
+
+        raise UserError(
+            f"There is no command {command!r}; there are {', '.join(COMMANDS)}."
+            f"{did_you_mean(command, COMMANDS)} An override is written KEY=VALUE."
+        )
+    chosen: Callable[[list[str]], int] = import_module(f"gan_lightning.commands.{command}").main
+    with enough_memory(f"What {command} is to do"):
+        return chosen(arguments)
 
 
 if __name__ == "__main__":

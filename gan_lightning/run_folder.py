@@ -8,6 +8,7 @@ from gan_lightning.suggest import did_you_mean
 
 CONFIG = Path("config.yaml")  # the resolved config
 SAVED = Path(".hydra") / "config.yaml"  # the same with its interpolations, which a resumed run is composed from
+OVERRIDES = Path(".hydra") / "overrides.yaml"  # what the command that began the run has said
 LAST = Path("checkpoints") / "last.ckpt"
 BEST = Path("checkpoints") / "best.ckpt"  # by the numbers of conf/train.yaml's evaluation
 GENERATOR = Path("generator.safetensors")  # the average generator, with its config in the metadata

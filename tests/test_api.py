@@ -85,8 +85,8 @@ def test_a_mistake_is_a_user_error(
 
 def test_a_run_is_not_written_over(tiny: tuple[str, ...], run: Run) -> None:
     before = (run.folder / "results.json").read_bytes()
-    with pytest.raises(UserError, match="already holds a run"):
-        train(*tiny, "trainer.max_steps=1", f"hydra.run.dir={run.folder}")
+    with pytest.raises(UserError, match=r"holds another run: loss\."):
+        train(*tiny, "trainer.max_steps=1", f"hydra.run.dir={run.folder}", "seed=7")
     assert (run.folder / "results.json").read_bytes() == before
 
 

@@ -22,8 +22,8 @@ MODULES = {
 TREES = {module: ast.parse(path.read_text(encoding="utf-8"), str(path)) for module, path in MODULES.items()}
 
 OWN = "gan_lightning."
-EVERYWHERE = {OWN + name for name in ("errors", "files", "formats", "namespace", "run_folder", "suggest", "types")}
-EVERYWHERE |= {OWN + "plugins", OWN + "schedules", OWN + "seeds", OWN + "__version__"}
+EVERYWHERE = {OWN + name for name in ("errors", "files", "formats", "namespace", "processes", "run_folder", "suggest")}
+EVERYWHERE |= {OWN + "plugins", OWN + "schedules", OWN + "seeds", OWN + "types", OWN + "__version__"}
 PURE = EVERYWHERE | {"torch", "jaxtyping", OWN + "archives", OWN + "samples"}
 LIGHTNING = PURE | {"pytorch_lightning", "numpy", "rich", OWN + "pictures"}
 ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampling")}
@@ -38,6 +38,7 @@ ALLOWED = {
     "namespace": set(),
     "plugins": {OWN + "errors", OWN + "suggest"},
     "pictures": {"torch", "PIL", "matplotlib"},
+    "processes": set(),
     "run_folder": {OWN + "errors", OWN + "suggest"},
     "samples": {"torch", "jaxtyping"},
     "schedules": set(),

@@ -5,14 +5,15 @@ between jobs, and that this parent never imports torch.
 """
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
@@ -26,6 +27,7 @@ from rich.text import Text
 
 from gan_lightning.config.compose import override_value
 from gan_lightning.errors import printable
+from gan_lightning.processes import LEASH, STOPPED, Stopped
 from gan_lightning.runs import results
 from gan_lightning.types import PositiveInt
 
@@ -36,14 +38,6 @@ CONSOLE = "console.log"
 
 class SweepFailed(CompactHydraException):
     """Some jobs of a sweep failed; Hydra prints the message alone and exits with status 1."""
-
-
-class Terminated(BaseException):
-    """SIGTERM has come to the sweep."""
-
-
-def raise_terminated(number: int, frame: FrameType | None) -> None:
-    raise Terminated
 
 
 @dataclass
@@ -64,7 +58,8 @@ class Job:
         if self.process is None:
             return "not started"
         code = self.process.returncode
-        return {0: "finished", 2: "refused", 130: "stopped", 143: "stopped"}.get(code, f"failed ({code})")
+        stopped = dict.fromkeys(STOPPED.values(), "stopped")
+        return ({0: "finished", 2: "refused"} | stopped).get(code, f"failed ({code})")
 
 
 class ProcessLauncher(Launcher):
@@ -85,29 +80,27 @@ class ProcessLauncher(Launcher):
         console.print(Text(printable(f"{len(jobs)} jobs, {at_once} at a time, in {self.config.hydra.sweep.dir}")))
         waiting, running = list(jobs), list[Job]()
         stopped_by = 0
-        previous = signal.signal(signal.SIGTERM, raise_terminated)
-        try:
-            while waiting or running:
+        read, write = os.pipe()  # whose end the jobs see if this process is killed
+        while waiting or running:
+            try:
                 while waiting and len(running) < at_once:
-                    running.append(self.start(waiting.pop(0), at_once, console))
+                    running.append(self.start(waiting.pop(0), at_once, console, read))
                 time.sleep(POLL_SECONDS)
                 for job in [job for job in running if job.process and job.process.poll() is not None]:
                     running.remove(job)
                     report(job, at_once > 1, console)
-        except KeyboardInterrupt:
-            stopped_by = signal.SIGINT  # a terminal sends it to the jobs as well
-        except Terminated:
-            stopped_by = signal.SIGTERM
-        finally:
-            signal.signal(signal.SIGTERM, previous)
-        for job in running:  # they save before they end
-            assert job.process is not None
-            if stopped_by == signal.SIGTERM:
-                job.process.terminate()
-            job.process.wait()
-            report(job, at_once > 1, console)
+            except Stopped as stop:
+                stopped_by = stopped_by or stop.number
+                waiting.clear()
+                for job in running:  # they save before they end, unless told so twice
+                    assert job.process is not None
+                    job.process.send_signal(stop.number)
+        os.close(read)
+        os.close(write)
         Console().print(table(jobs, shared))
         if stopped_by:
+            told = f"Stopped by {signal.Signals(stopped_by).name}. {how_to_go_on()}"
+            console.print(Text(printable(told)))
             sys.exit(128 + stopped_by)
         return [self.job_return(job) for job in jobs]
 
@@ -119,7 +112,7 @@ class ProcessLauncher(Launcher):
         folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
         return Job(number, list(filter_overrides(overrides)), folder, str(config.trainer.accelerator))
 
-    def start(self, job: Job, at_once: int, console: Console) -> Job:
+    def start(self, job: Job, at_once: int, console: Console, leash: int) -> Job:
         """Starts a job's process; with several at a time its output goes to a file in its folder."""
         console.print(Text(printable(f"#{job.number} {job.name}")))
         flags = get_args_parser().parse_intermixed_args()
@@ -127,17 +120,18 @@ class ProcessLauncher(Launcher):
         command += ["hydra.mode=RUN", f"hydra.run.dir={override_value(job.folder)}"]
         for flag, value in (("dir", flags.config_dir), ("name", flags.config_name), ("path", flags.config_path)):
             command += [f"--config-{flag}", value] if value else []
-        environment = dict(os.environ)
+        environment = os.environ | {LEASH: str(leash)}
+        start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+        # A group of its own, so that Ctrl-C comes to the jobs once, from here.
+        start = partial(start, command, env=environment, pass_fds=(leash,), process_group=0)
         if at_once > 1:
             # Threads of simultaneous jobs would fight for the cores.
             environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
             job.folder.mkdir(parents=True, exist_ok=True)
             with (job.folder / CONSOLE).open("wb") as output:
-                job.process = subprocess.Popen(
-                    command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=environment
-                )
+                job.process = start(stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         else:
-            job.process = subprocess.Popen(command, env=environment)
+            job.process = start()
         job.started = time.monotonic()
         return job
 
@@ -149,6 +143,11 @@ class ProcessLauncher(Launcher):
             result.status = JobStatus.FAILED
             result.return_value = SweepFailed(f"Job #{job.number} ({job.name}) {job.status}; see {job.folder}.")
         return result
+
+
+def how_to_go_on() -> str:
+    """What to type after a sweep that was stopped; its folder is among the arguments by now."""
+    return f"What is missing is done by {shlex.join(['python', '-m', 'gan_lightning', *sys.argv[1:]])}"
 
 
 def default_jobs(jobs: Sequence[Job]) -> int:
@@ -187,5 +186,6 @@ def table(jobs: Sequence[Job], shared: str) -> Table:
         values = [metrics.get(name) for name in ("loss/discriminator", "loss/generator")]
         losses = ["-" if value is None else f"{value:.3f}" for value in values]
         iteration = str(found.iteration) if found else "-"
-        result.add_row(Text(printable(job.name)), job.status, iteration, f"{job.seconds:.0f}", *losses)
+        status = found.status if found and job.status == "finished" else job.status
+        result.add_row(Text(printable(job.name)), printable(status), iteration, f"{job.seconds:.0f}", *losses)
     return result

@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from signal import SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -23,7 +24,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_lightning.commands.launcher import ProcessLauncher
+from gan_lightning.commands.launcher import ProcessLauncher, how_to_go_on
 from gan_lightning.config.check import ALLOWED, check
 from gan_lightning.config.compose import (
     Sources,
@@ -40,22 +41,31 @@ from gan_lightning.config.resolvers import resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import UserError, enough_memory, paragraph
+from gan_lightning.processes import (
+    STOPPED,
+    Stopped,
+    end_with_parent,
+    is_first_process,
+    requeue,
+    stop_if_asked,
+    was_requeued,
+)
 from gan_lightning.run_folder import LAST, SAVED
 from gan_lightning.runs.folders import (
     brought_up_to_date,
     find_resumable,
-    is_first_process,
+    let_go,
+    place,
     read_saved,
-    refuse_used,
     require_resumable,
     require_writable,
     reserve,
 )
+from gan_lightning.runs.ownership import own
 
 if TYPE_CHECKING:
     from gan_lightning.runs.results import Run
 
-STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
     *("compatibility_warnings", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
@@ -77,6 +87,15 @@ LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 
 def main(arguments: list[str]) -> int:
     """Checks the command line, then lets Hydra run it: once, or once a job of a sweep. Returns the exit status."""
+    end_with_parent()
+    try:
+        return start(arguments)
+    finally:
+        let_go()
+
+
+def start(arguments: list[str]) -> int:
+    """The same, without a care for what is left by an end in the midst of it."""
     flags = get_args_parser().parse_intermixed_args(arguments)
     options = list(arguments)
     for text in flags.overrides:
@@ -113,12 +132,14 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
     sources = Sources("train", extra=extra_folders(config_dir))
     named = [f"plugins={json.dumps(list(plugins))}"] if plugins else []
     with resolvers_of_its_own():
-        sources, planned = plan(*with_plugins(sources, [*overrides, *named]), multirun=False)
-        config = compose(sources, planned, SCHEMA)
         try:
+            sources, planned = plan(*with_plugins(sources, [*overrides, *named]), multirun=False)
+            config = compose(sources, planned, SCHEMA)
             return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
-        except SystemExit as end:  # Lightning's answer to a second Ctrl-C, which would end a notebook's kernel
-            raise KeyboardInterrupt from end
+        except Stopped as stop:
+            raise KeyboardInterrupt(*stop.args) from stop
+        finally:
+            let_go()
 
 
 def sources_of(flags: Namespace) -> Sources:
@@ -172,7 +193,9 @@ def plan_sweep(
     if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
         require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
         return sources, overrides  # a job whose folder there holds a run already is refused on its own
-    folder = reserve(config.hydra.sweep.dir, "hydra.sweep.dir")
+    folder = Path(config.hydra.sweep.dir)
+    if not (was_requeued() and folder.is_dir()):  # else the jobs there are gone on with
+        folder = reserve(config.hydra.sweep.dir, "hydra.sweep.dir")
     return sources, [*overrides, f"hydra.sweep.dir={override_value(folder)}"]
 
 
@@ -182,11 +205,10 @@ def names_folder(overrides: Sequence[str]) -> bool:
 
 
 def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[Sources, list[str]]:
-    """Plans a new run, in the folder that the user names or in a new one."""
-    if names_folder(overrides):
-        refuse_used(Path(config.hydra.run.dir))
-        return sources, overrides
-    return sources, [*overrides, f"hydra.run.dir={override_value(reserve(config.hydra.run.dir))}"]
+    """Plans a run in the folder that the user names, where it may have been before, or in a new one."""
+    named = names_folder(overrides)
+    folder = place(without_hydra(config), config.hydra.run.dir, named)
+    return sources, overrides if named else [*overrides, f"hydra.run.dir={override_value(folder)}"]
 
 
 def check_jobs(sources: Sources, overrides: Sequence[Override]) -> None:
@@ -226,6 +248,7 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
     # What the user doesn't trust here stays untrusted, whatever the run's config says.
     overrides = [text for text in overrides if not text.startswith(("plugins=", "++plugins="))]
     overrides.append(f"plugins={json.dumps(sources.plugins)}")
+    own(folder)  # before anything is written
     with brought_up_to_date(folder):
         composed = compose(saved, overrides, SCHEMA)
         from gan_lightning.runs.run import require_networks
@@ -259,18 +282,26 @@ def may_change(override: str) -> bool:
 
 def task(config: DictConfig) -> None:
     """One run, inside Hydra: in this process, in the folder that Hydra has made."""
-    from gan_lightning.runs.run import run_experiment
-
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    is_sweep = HydraConfig.get().mode == RunMode.MULTIRUN
+    hydra_config = HydraConfig.get()
+    is_sweep = hydra_config.mode == RunMode.MULTIRUN
     try:
+        from gan_lightning.runs.run import run_experiment
+
         with enough_memory("What this run is to do"):
-            run = run_experiment(config, folder, HydraConfig.get().overrides.task)
+            run = run_experiment(config, Path(hydra_config.runtime.output_dir), hydra_config.overrides.task)
     except UserError as error:
         if is_sweep:
             raise  # the launcher tells which job it was, and goes on with the others
         if is_first_process():
             print(paragraph(error), file=sys.stderr)
         sys.exit(2)
-    if run.status in STOPPED and not is_sweep:
+    except Exception:
+        stop_if_asked()
+        raise
+    # Where the sweep's jobs run in processes of their own, it is not for one of them to end it.
+    if run.status in STOPPED and not (is_sweep and "BasicLauncher" not in hydra_config.launcher._target_):
+        if is_first_process():
+            told = requeue() if run.status in (SIGUSR1.name, SIGUSR2.name) else None
+            for line in (told, how_to_go_on() if is_sweep else None):
+                print(line or "", end="\n" if line else "", file=sys.stderr)
         sys.exit(STOPPED[run.status])

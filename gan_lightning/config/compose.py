@@ -39,6 +39,7 @@ REFUSED = {
     "trainer.logger": "a run always logs to TensorBoard and metrics.csv in its folder; logger=wandb adds to them",
     "trainer.callbacks": "a run has callbacks of its own, and callbacks=NAME adds to them",
     "trainer.enable_model_summary": "the networks are in config.yaml",
+    "trainer.default_root_dir": "all that a run writes is in its folder; hydra.run.dir=DIR chooses it",
     "trainer.fast_dev_run": "a run that leaves no folder isn't one; use trainer.max_steps=1",
 }
 

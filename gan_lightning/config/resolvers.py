@@ -9,6 +9,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 
+from gan_lightning.processes import start
+
 LONGEST = 160  # a folder's name may have 255 bytes on most file systems
 
 
@@ -72,7 +74,7 @@ def folder_name(overrides: str) -> str:
 
 def resolvers() -> dict[str, Callable[..., Any]]:
     """All of them, by name."""
-    plain = (default_iterations, folder_name, outputs, preferred, width)
+    plain = (default_iterations, folder_name, outputs, preferred, start, width)
     return {each.__name__: each for each in plain} | {name.lower(): partial(schedule, name) for name in SCHEDULES}
 
 

@@ -1,67 +1,174 @@
 """Runs' folders: made unique, found again, and never written over."""
 
+import itertools
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning import formats
 from gan_lightning.config.compose import plain, without_hydra
 from gan_lightning.config.trust import read_data
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, reason
 from gan_lightning.files import replacing
-from gan_lightning.run_folder import CONFIG, LAST, SAVED
+from gan_lightning.processes import is_first_process, tasks, was_requeued
+from gan_lightning.run_folder import CONFIG, LAST, METRICS, RESULTS, SAMPLES, SAVED
+from gan_lightning.runs.ownership import disown, held, own
 from gan_lightning.suggest import did_you_mean
 
 # What makes a run the run it is; how long, where and how often it saves may differ.
 IDENTITY = ("dataset", "network", "conditioning", "loss", "regularizer", "heads", "latents", "ema", "seed")
 CIRCUMSTANCES = ("memory_gib", "iterations", "cache_dir")  # of a data set
+EVENTS = "events.out.tfevents*"
+LEFT = ("train.log", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")  # by a run that didn't start
+MOST_SHOWN = 80  # characters of a value
 
 
-def is_first_process() -> bool:
-    """Whether this process was started by the user, rather than by Lightning as a further rank of a run."""
-    return os.environ.get("LOCAL_RANK", "0") == "0"
+made: list[Path] = []  # the folders that this process has made, and that may turn out to be for nothing
 
 
 def reserve(path: str, key: str = "hydra.run.dir") -> Path:
     """Makes a new folder of that name, or of that name with _2, _3, … where it is taken, also by a simultaneous run."""
     if not is_first_process():
         return Path(path)
-    wanted = Path(path)
-    number = 1
-    while True:
-        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
+    for folder in numbered(Path(path)):
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
-            return folder
         except FileExistsError:
-            if not wanted.parent.is_dir():
-                raise UserError(f"{key} is {wanted}, but {wanted.parent} is a file, not a folder.") from None
-            number += 1
+            if not folder.parent.is_dir():
+                raise UserError(f"{key} is {folder}, but {folder.parent} is a file, not a folder.") from None
         except OSError as error:
             raise unwritable(folder, key, error) from error
+        else:
+            made.append(folder)
+            return folder
+    raise AssertionError("names have no end")
 
 
-def refuse_used(folder: Path) -> None:
-    """Raises UserError if a folder named by the user already holds a run, or can't be written to."""
-    if not is_first_process():
-        return
-    if (folder / CONFIG).exists():
+def numbered(path: Path) -> Iterator[Path]:
+    """A path, and with _2, _3, … at its end."""
+    yield path
+    yield from (path.with_name(f"{path.name}_{number}") for number in itertools.count(2))
+
+
+def place(config: DictConfig, wanted: str, named: bool) -> Path:
+    """The folder for a run of a configuration, which belongs to this process from now on.
+
+    That is `wanted` if the user has named it, or if several tasks of Slurm's must agree on it; in a job that was
+    requeued the one that the job's run has; otherwise a new one. Raises UserError if it holds another run.
+    """
+    if named or tasks() > 1:
+        folder = Path(wanted)
+        if is_first_process():
+            require_writable(folder, "hydra.run.dir")
+    elif was_requeued() and (found := requeued(config, Path(wanted))):
+        folder = found
+    else:
+        folder = reserve(wanted)
+    if is_first_process():
+        own(folder)
+    goes_on(config, folder)
+    return folder
+
+
+def requeued(config: DictConfig, wanted: Path) -> Path | None:
+    """The folder that this job's run of a configuration has had before the job was requeued, if there is one."""
+    for folder in itertools.takewhile(Path.exists, numbered(wanted)):
+        with suppress(UserError):
+            if holds_run(folder) and difference(config, read_saved(folder)) is None:
+                return folder
+    return None
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run has begun in a folder."""
+    return (folder / CONFIG).exists() or (folder / SAVED).exists()
+
+
+def goes_on(config: DictConfig, folder: Path) -> bool:
+    """Whether a run of this configuration has been in its folder before, and has left a checkpoint to go on from.
+
+    So the same command goes on where it was, whoever starts it again. Raises UserError if the folder holds another run.
+    """
+    if not holds_run(folder):
+        return False
+    if key := difference(config, read_saved(folder)):
+        was, now = (shown(each, key) for each in (read_saved(folder), config))
         raise UserError(
-            f"hydra.run.dir is {folder}, which already holds a run. Go on with it by resume={folder}, or name another"
-            " folder."
+            f"hydra.run.dir is {folder}, which holds another run: {key} is {was} there, and {now} here. Go on with that"
+            f" one by resume={folder}, or name another folder."
         )
-    require_writable(folder, "hydra.run.dir")
+    return (folder / LAST).is_file()
+
+
+def difference(config: DictConfig, saved: Any) -> str | None:
+    """The first key in which what makes two runs differs; None for the same run. `saved` is what `read_saved` gives."""
+    if not isinstance(saved, DictConfig):
+        return IDENTITY[0]
+    try:
+        one, other = identity(config), identity(saved)
+    except OmegaConfBaseException as error:
+        raise UserError(f"A saved configuration can't be resolved ({reason(error)}).") from error
+    return first_difference(one, other, "")
+
+
+def first_difference(one: Any, other: Any, key: str) -> str | None:
+    """The dotted key of the first leaf in which two containers differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for name in (*one, *(name for name in other if name not in one)):
+            inner = f"{key}.{name}" if key else str(name)
+            if name not in one or name not in other:
+                return inner
+            if found := first_difference(one[name], other[name], inner):
+                return found
+        return None
+    return None if one == other else key
+
+
+def shown(config: Any, key: str) -> str:
+    """The value of a key, for a sentence."""
+    value = OmegaConf.select(config, key, default="missing")
+    text = str(OmegaConf.to_container(value) if OmegaConf.is_config(value) else value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def start_over(folder: Path) -> None:
+    """Takes away what a run has left that came to no checkpoint, so that its rows aren't there twice."""
+    for path in (folder / METRICS, folder / RESULTS, *folder.glob(EVENTS), *(folder / SAMPLES).glob("*.png")):
+        path.unlink(missing_ok=True)
+
+
+def discard(folder: Path) -> None:
+    """Removes a folder that was made for a run that can't start; one that holds a run stays."""
+    disown(folder)
+    if holds_run(folder) or not is_first_process():
+        return
+    for name in LEFT:
+        (folder / name).unlink(missing_ok=True)
+    for path in (folder / SAVED.parent, folder):
+        with suppress(OSError):  # something else is in it
+            path.rmdir()
+
+
+def let_go() -> None:
+    """Gives back all folders that belong to this process, and discards those that it has made for nothing."""
+    while made:
+        discard(made.pop())
+    while held:
+        disown(next(iter(held)))
 
 
 def require_writable(folder: Path, key: str) -> None:
     """Makes a folder and tries to write to it. Raises UserError, naming the key it comes from, if that fails."""
     try:
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
+        made.extend([folder] if is_new else [])
         probe = folder / ".writable"
         probe.touch()
         probe.unlink()
@@ -129,17 +236,28 @@ def find_resumable(config: DictConfig, root: Path) -> Path | None:
     return None
 
 
-def identity(config: DictConfig) -> dict[str, Any]:
-    """What makes a run the run it is, as plain containers."""
+def identity(config: DictConfig | dict[str, Any], moved: bool = False) -> dict[str, Any]:
+    """What makes a run the run it is, as plain containers, of a configuration or of a resolved one.
+
+    With `moved`, where its data lie is left out.
+    """
     # Resolved as a whole, since what makes a run takes values from elsewhere.
-    resolved = plain(without_hydra(config))
+    resolved = plain(without_hydra(config)) if isinstance(config, DictConfig) else config
     kept: dict[str, Any] = formats.upgrade({name: resolved[name] for name in IDENTITY if name in resolved})
     data: dict[str, Any] = kept.get("dataset") or {}
     for node in (data, data.get("source"), data.get("held_out")):
         if not isinstance(node, dict):
             continue
-        for name in CIRCUMSTANCES:
+        for name in (*CIRCUMSTANCES, "root") if moved else CIRCUMSTANCES:
             node.pop(name, None)
         if "root" in node:
             node["root"] = str(Path(node["root"]).absolute())
     return kept
+
+
+def require_same_run(config: DictConfig, saved: dict[str, Any], path: Path) -> None:
+    """Raises UserError if the resolved configuration in a checkpoint is of another run; its data may have moved."""
+    mine, other = identity(config, moved=True), identity(saved, moved=True)
+    if key := first_difference(mine, other, ""):
+        was, now = (shown(OmegaConf.create(each), key) for each in (other, mine))
+        raise UserError(f"{path} is another run's: {key} is {was} there, and {now} in the configuration.")

@@ -2,20 +2,25 @@
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import torch
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
 
 from gan_lightning.errors import UserError, reason
+from gan_lightning.processes import tasks
+from gan_lightning.runs.cluster import WaitingDDP, environments
 from gan_lightning.suggest import did_you_mean
 
 # Each network's step leaves the other without gradients, which plain DDP takes for an error.
 DISTRIBUTED = "ddp_find_unused_parameters_true"
+DURATION = re.compile(r"(\d+):(\d\d):(\d\d):(\d\d)")
 STRATEGIES = ("auto", "ddp", DISTRIBUTED)
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
 
@@ -66,6 +71,36 @@ def check_hardware(trainer: DictConfig) -> None:
             f"trainer.precision is {precision}, but weights and their average stay in 32 bits: there are"
             f" {', '.join(PRECISIONS)}.{did_you_mean(precision, PRECISIONS)}"
         )
+    require_tasks(trainer)
+
+
+def require_tasks(trainer: DictConfig) -> None:
+    """Raises UserError if Slurm has started another number of tasks than there are to be ranks."""
+    ranks = device_count(trainer) * trainer.num_nodes
+    if tasks() > 1 and tasks() != ranks:
+        raise UserError(
+            f"trainer.devices ({trainer.devices}) times trainer.num_nodes ({trainer.num_nodes}) is {ranks}, but Slurm"
+            f" has started {tasks()} tasks, each of which is to be one process of the run: trainer.devices={tasks()} on"
+            f" one node, or srun --ntasks={ranks}."
+        )
+
+
+def duration(value: object) -> timedelta | None:
+    """`trainer.max_time`. Raises UserError for anything but days:hours:minutes:seconds, or a timedelta's arguments."""
+    if value is None:
+        return None
+    found = DURATION.fullmatch(str(value))
+    try:
+        if found:
+            days, hours, minutes, seconds = map(int, found.groups())
+            return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+        arguments: Any = OmegaConf.to_container(value) if isinstance(value, DictConfig) else value
+        return timedelta(**arguments)
+    except (TypeError, OverflowError) as error:
+        raise UserError(
+            f"trainer.max_time is {value}, but it must be DAYS:HOURS:MINUTES:SECONDS, such as 00:12:00:00 for twelve"
+            " hours, or null."
+        ) from error
 
 
 def device_count(trainer: DictConfig) -> int:
@@ -90,11 +125,13 @@ def build_trainer(
 ) -> Trainer:
     """Lightning's Trainer with `trainer.*` as its arguments; several devices are trained with DDP."""
     chosen: dict[str, Any] = {"callbacks": list(callbacks), "logger": list(loggers), "max_steps": max_steps}
+    # The time is Interrupt's, whose checkpoint can be gone on with.
+    chosen |= {"max_time": None, "plugins": environments()}
     # Epochs have been turned into iterations: a round may span passes over the data, which Lightning can't express.
     chosen |= {"max_epochs": -1, "enable_model_summary": False, "num_sanity_val_steps": 0}
     asked = config.trainer
-    if asked.strategy in ("auto", "ddp") and device_count(asked) * asked.num_nodes > 1:
-        chosen["strategy"] = DISTRIBUTED
+    if asked.strategy in ("auto", "ddp", DISTRIBUTED) and device_count(asked) * asked.num_nodes > 1:
+        chosen["strategy"] = WaitingDDP(find_unused_parameters=True)
     try:
         return factory(**chosen)
     except Exception as error:  # of half a dozen kinds, AttributeError among them

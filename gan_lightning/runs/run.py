@@ -1,8 +1,8 @@
 """One run: build the parts that a config names, train, and leave a folder that tells everything."""
 
 import logging
+import signal
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -22,13 +22,16 @@ from gan_lightning.errors import UserError, enough_memory, printable, reason
 from gan_lightning.files import replacing
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
-from gan_lightning.run_folder import CONFIG, LAST, METRICS, SAVED
+from gan_lightning.processes import Stopped, is_first_process, stop_if_asked
+from gan_lightning.run_folder import CONFIG, LAST, METRICS, OVERRIDES, SAVED
 from gan_lightning.runs import results
-from gan_lightning.runs.hardware import build_trainer, check_hardware, silence, spare_cuda_lookups
+from gan_lightning.runs.folders import discard, goes_on, holds_run, require_same_run, start_over
+from gan_lightning.runs.hardware import build_trainer, check_hardware, duration, silence, spare_cuda_lookups
+from gan_lightning.runs.ownership import owned
 from gan_lightning.runs.parts import RunParts, build_parts, iterations, mention_moved_end, require_parts
 from gan_lightning.runs.provenance import hyperparameters, provenance
 from gan_lightning.runs.results import Health, Results, Run, finite
-from gan_lightning.runs.summary import LOSSES, summarise
+from gan_lightning.runs.summary import LOSSES, at_once, summarise
 from gan_lightning.sampling.files import read_checkpoint
 from gan_lightning.sampling.sizes import outline, require_drawable
 from gan_lightning.training.gan import GAN
@@ -71,20 +74,28 @@ class Prepared(NamedTuple):
 
 
 def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
-    """Trains what `config` says in `folder`, or goes on there if `config.resume` is set.
+    """Trains what `config` says in `folder`, which belongs to this process meanwhile.
 
-    Raises UserError, with nothing trained and nothing left in the folder, for what the user can mend.
+    It goes on there if `config.resume` is set, or if the folder has a checkpoint of a run of this configuration. Raises
+    UserError, with nothing trained and nothing left in the folder, for what the user can mend.
     """
     silence()
     spare_cuda_lookups()
     if "root" in config.dataset:
         config.dataset.root = str(Path(config.dataset.root).absolute())  # the run may be resumed from elsewhere
     try:
-        with enough_memory("What the configuration asks for"):
-            prepared = prepare(config, folder)
-    except UserError:
+        with owned(folder):
+            if not config.resume and goes_on(config, folder):
+                config.resume = str(folder)
+            return run_owned(config, folder, overrides)
+    finally:
         discard(folder)
-        raise
+
+
+def run_owned(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run:
+    """Trains in a folder that belongs to this process."""
+    with enough_memory("What the configuration asks for"):
+        prepared = prepare(config, folder)
     if isinstance(prepared, Run):
         return prepared
     trainer, watchers = prepared.trainer, prepared.watchers
@@ -103,6 +114,7 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
     )
     if trainer.is_global_zero:
         summarise(run, config.plugins)
+    watchers.interrupt.pass_on()
     return run
 
 
@@ -111,6 +123,8 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     check_hardware(config.trainer)
     checkpoint = read_checkpoint(folder / LAST) if config.resume else None
     resumed_at = checkpoint["global_step"] if checkpoint else None
+    if checkpoint:
+        require_same_run(config, checkpoint["config"], folder / LAST)
     seed_everything(config.seed, verbose=False)
     parts = build_parts(config)
     before = require_restorable(parts.model, checkpoint, folder / LAST) if checkpoint else None
@@ -124,8 +138,11 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
         print(printable(told))
         return Run(folder, "finished", resumed_at, 0.0, {})
     watchers = watch(config, parts)
+    if resumed_at is None and is_first_process() and holds_run(folder):
+        start_over(folder)
     loggers = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
-    trainer = build_trainer(config, parts.trainer, callbacks(config, folder, parts, watchers), loggers, limit)
+    factory = partial(parts.trainer, default_root_dir=folder)  # where anything of Lightning's own would go
+    trainer = build_trainer(config, factory, callbacks(config, folder, parts, watchers), loggers, limit)
     parts.data.require_even(trainer.world_size)
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
@@ -185,7 +202,8 @@ def watch(config: DictConfig, parts: RunParts) -> Watchers:
         evaluation = parts.evaluation(data=data)
     except ValueError as error:
         raise UserError(f"evaluation.{str(error).rstrip('.')}.") from error
-    return Watchers(Monitor(data.stream.minibatches_per_pass, data.batch_size), health, evaluation, Interrupt())
+    interrupt = Interrupt(duration(config.trainer.max_time))
+    return Watchers(Monitor(data.stream.minibatches_per_pass, data.batch_size), health, evaluation, interrupt)
 
 
 def callbacks(config: DictConfig, folder: Path, parts: RunParts, watchers: Watchers) -> list[Callback]:
@@ -209,12 +227,17 @@ def callbacks(config: DictConfig, folder: Path, parts: RunParts, watchers: Watch
 def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
     """Trains to the end or to a stop, with results.json telling how far it is; returns the status."""
     parts, trainer, watchers = prepared.parts, prepared.trainer, prepared.watchers
+    stop_if_asked()
     record(folder, "running", config.seed, prepared)
     checkpoint = folder / LAST if prepared.resumed_at is not None else None
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
     try:
-        trainer.fit(parts.model, parts.data, ckpt_path=checkpoint, weights_only=True)
+        with watchers.interrupt.handling_signals():
+            trainer.fit(parts.model, parts.data, ckpt_path=checkpoint, weights_only=True)
+    except Stopped as stop:
+        record(folder, signal.Signals(stop.number).name, config.seed, prepared)
+        raise Stopped(stop.number, at_once(folder)) from stop
     except BaseException as error:
         record(folder, "failed", config.seed, prepared)
         if checkpoint is not None and isinstance(error, Exception) and not watchers.monitor.has_begun:
@@ -235,6 +258,8 @@ def ended_by(watchers: Watchers) -> str:
     """What has stopped a run before its last iteration, if anything has."""
     if watchers.interrupt.received:
         return watchers.interrupt.received.name
+    if watchers.interrupt.is_out_of_time:
+        return "max_time"
     if watchers.health.stopped:
         return "alarm"
     return "no_progress" if watchers.evaluation.stopped else "finished"
@@ -281,6 +306,8 @@ def describe(
     # Interpolations are kept, so that a resumed run's overrides reach every use.
     with replacing(folder / SAVED) as temporary:
         OmegaConf.save(OmegaConf.create(settled(config)), temporary)
+    if new:
+        OmegaConf.save(OmegaConf.create(list(overrides)), folder / OVERRIDES)
     log.info("run in %s: %s", folder, " ".join(overrides) or "defaults")
     values = hyperparameters(resolved, overrides)
     for tracker in trainer.loggers:
@@ -294,14 +321,3 @@ def describe(
             summaries = hparams(values, dict.fromkeys(columns, 0.0))
             for summary in summaries:
                 logger.experiment._get_file_writer().add_summary(summary)
-
-
-def discard(folder: Path) -> None:
-    """Removes a folder that was made for a run that can't start; one that holds a run stays."""
-    if (folder / CONFIG).exists():
-        return
-    for name in (".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log"):
-        (folder / name).unlink(missing_ok=True)
-    for path in (folder / ".hydra", folder):
-        with suppress(OSError):  # something else is in it
-            path.rmdir()

@@ -10,13 +10,16 @@ from rich.text import Text
 
 from gan_lightning.config.compose import override_value
 from gan_lightning.errors import printable
-from gan_lightning.run_folder import SAMPLES
+from gan_lightning.run_folder import LAST, SAMPLES
 from gan_lightning.runs.results import Run
 
 ENDS = {
     "finished": "Finished",
     "SIGINT": "Stopped by Ctrl-C",
     "SIGTERM": "Stopped by SIGTERM",
+    "SIGUSR1": "Stopped by SIGUSR1",
+    "SIGUSR2": "Stopped by SIGUSR2",
+    "max_time": "Stopped by trainer.max_time",
     "no_progress": "Stopped for want of progress, as evaluation.patience asks,",
 }
 LOSSES = ("loss/discriminator", "loss/generator")
@@ -27,9 +30,7 @@ def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
     alarms = [f"{verdict.kind[0].lower()}{verdict.kind[1:]}" for verdict in run.verdicts]
     ends = ENDS | ({"alarm": f"Stopped by a health alarm: {alarms[-1]}"} if alarms else {})
     losses = [f"{name.partition('/')[2]} {run.metrics[name]:.4f}" for name in LOSSES if name in run.metrics]
-    folder = run.folder.absolute()
-    if folder.is_relative_to(Path.cwd()):
-        folder = folder.relative_to(Path.cwd())
+    folder = from_here(run.folder)
     logdir = str(folder) if folder.is_absolute() or not folder.parts else folder.parts[0]
     trusted = f" plugins={shlex.quote(','.join(plugins).join('[]'))}" if plugins else ""
     pictures = sorted((folder / SAMPLES).glob("*.png"))
@@ -49,6 +50,21 @@ def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
     for name, value in rows.items():
         if value:
             console.print(Text(printable(f"  {name:<13} {value}")))
+
+
+def at_once(folder: Path) -> str:
+    """What a second Ctrl-C is answered by."""
+    if not (folder / LAST).exists():
+        return "Stopped at once by Ctrl-C, before the first checkpoint."
+    command = f"python -m gan_lightning {typed('resume', from_here(folder))}"
+    return f"Stopped at once by Ctrl-C; {command} goes on from the last checkpoint."
+
+
+def from_here(folder: Path) -> Path:
+    """A folder's path, relative to the current one if it lies there."""
+    return (
+        folder.absolute().relative_to(Path.cwd()) if folder.absolute().is_relative_to(Path.cwd()) else folder.absolute()
+    )
 
 
 def typed(key: str, path: Path) -> str:

@@ -1,52 +1,85 @@
-"""Ctrl-C and SIGTERM end a run after the current iteration, with a checkpoint, instead of in the middle of one."""
+"""Signals and `trainer.max_time` end a run after the current iteration, with a checkpoint, instead of in the middle."""
 
 import signal
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
 
+from gan_lightning.processes import STOPPED, Stopped
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.clock import log_interval
 from gan_lightning.training.gan import GAN
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(signal.Signals[name] for name in STOPPED)
+REQUEUES = (signal.SIGUSR1, signal.SIGUSR2)  # those by which a scheduler says that the job is to be run again
+OUT_OF_TIME = 1000  # beside the signals' numbers
 
 
 class Interrupt(IterationCallback):
-    """Stops the trainer when a signal has come; `received` names it afterwards. A second Ctrl-C ends at once.
+    """Stops the trainer when a signal has come, or after `max_time` of training; `received` names the signal.
 
-    With several ranks all must stop at one iteration: they agree on it at the log points.
+    A second Ctrl-C raises Stopped. With several ranks all must stop at one iteration: they agree on it at the log
+    points. The time is counted from the start of this process's training: a resumed run has all of it again.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_time: timedelta | None = None) -> None:
         self.received: signal.Signals | None = None
+        self.is_out_of_time = False
+        self.max_time = max_time
+        self.started = time.monotonic()
         self._previous: dict[signal.Signals, Any] = {}
 
-    def before_training(self, trainer: Trainer, model: GAN) -> None:
+    @contextmanager
+    def handling_signals(self) -> Iterator[None]:
+        """Handles signals while the block runs, if this is the main thread, which alone can."""
+        self.install()
+        try:
+            yield
+        finally:
+            for number, handler in self._previous.items():
+                signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Handles the signals from now on."""
         if threading.current_thread() is threading.main_thread():
-            # Lightning has installed its own by now, which would raise in the middle of the loop.
-            self._previous = {number: signal.signal(number, self._handle) for number in SIGNALS}
+            for number in SIGNALS:
+                previous = signal.signal(number, self._handle)
+                self._previous.setdefault(number, previous)
 
     def _handle(self, number: int, frame: Any) -> None:
         if self.received is not None and number == signal.SIGINT:
-            raise KeyboardInterrupt
+            raise Stopped(number)
         self.received = signal.Signals(number)
+
+    def pass_on(self) -> None:
+        """Sends the signal, if it asks for a requeue, to who has waited for it outside: submitit's requeueing."""
+        if self.received in REQUEUES and callable(self._previous.get(self.received)):
+            signal.raise_signal(self.received)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the run is to end as soon as it can; other ranks may not know."""
+        if self.max_time is not None and time.monotonic() - self.started >= self.max_time.total_seconds():
+            self.is_out_of_time = True
+        return self.received is not None or self.is_out_of_time
+
+    def before_training(self, trainer: Trainer, model: GAN) -> None:
+        self.install()  # Lightning has installed its own by now, which would raise in the middle of the loop
+        self.started = time.monotonic()
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         if trainer.world_size == 1:
-            if self.received is not None:
-                trainer.should_stop = True
+            trainer.should_stop |= self.is_due
         elif trainer.global_step % log_interval(trainer) == 0:
-            number = torch.tensor(float(self.received or 0), device=model.device)
-            agreed = int(trainer.strategy.reduce(number, reduce_op="max"))
+            told = float(self.received or OUT_OF_TIME) if self.is_due else 0.0
+            agreed = int(trainer.strategy.reduce(torch.tensor(told, device=model.device), reduce_op="max"))
             if agreed:
-                self.received = signal.Signals(agreed)
+                self.received = None if agreed == OUT_OF_TIME else signal.Signals(agreed)
+                self.is_out_of_time = agreed == OUT_OF_TIME
                 trainer.should_stop = True
-
-    def after_training(self, trainer: Trainer, model: GAN) -> None:
-        # Later, or after an exception, Lightning itself puts back what it found.
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}

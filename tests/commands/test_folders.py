@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,23 @@ from gan_lightning.config.resolvers import register_resolvers
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import find_generator
 from gan_lightning.runs.folders import (
+    discard,
     find_resumable,
+    goes_on,
     identity,
-    refuse_used,
+    let_go,
+    place,
     require_resumable,
+    require_writable,
     reserve,
 )
+
+
+@pytest.fixture(autouse=True)
+def nothing_held() -> Iterator[None]:
+    """Folders that a test has taken belong to nobody after it."""
+    yield
+    let_go()
 
 
 @pytest.fixture
@@ -53,24 +64,58 @@ def test_a_file_in_the_way(here: Path) -> None:
     assert (here / "run").read_text() == ""
 
 
-def test_a_further_rank_makes_no_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_further_rank_makes_no_folder(here: Path, config: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_RANK", "1")
     assert reserve("run") == Path("run")
-    refuse_used(Path("run"))
+    assert place(config, "run", named=True) == Path("run")
     assert not list(here.iterdir())
     monkeypatch.setenv("LOCAL_RANK", "0")
     reserve("run")
     assert [path.name for path in here.iterdir()] == ["run"]
 
 
-def test_a_folder_with_a_run_is_refused_another(here: Path) -> None:
-    refuse_used(here / "run")
+def test_a_folder_of_the_users_may_hold_something_else(here: Path, config: DictConfig) -> None:
+    (here / "run").mkdir()
     (here / "run" / "notes.txt").write_text("mine")
-    refuse_used(here / "run")  # a folder of the user's with something else in it
+    assert place(config, "run", named=True) == Path("run")
+    assert not goes_on(config, Path("run"))
+    discard(Path("run"))
     assert [path.name for path in (here / "run").iterdir()] == ["notes.txt"]
-    (here / "run" / "config.yaml").write_text("seed: 0")
-    with pytest.raises(UserError, match=re.escape(f"resume={here / 'run'}")):
-        refuse_used(here / "run")
+
+
+def test_the_same_run_goes_on_in_its_folder_and_another_is_refused(here: Path, config: DictConfig) -> None:
+    run = saved(here / "run", config, age=0)
+    assert goes_on(config, run)
+    assert goes_on(changed(config, "trainer.max_steps=7"), run)
+    other = changed(config, "loss.n_critic=7")
+    with pytest.raises(UserError, match=r"another run: loss\.n_critic is 1 there, and 7 here.*resume=.*run"):
+        place(other, str(run), named=True)
+    (run / "checkpoints" / "last.ckpt").unlink()
+    assert not goes_on(config, run)
+    with pytest.raises(UserError, match=r"another run"):
+        goes_on(other, run)
+
+
+def test_a_requeued_job_finds_its_run(here: Path, config: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "4711")
+    saved(here / "run", changed(config, "seed=1"), age=0)
+    assert place(config, "run", named=False) == Path("run_2")
+    saved(here / "run_2", config, age=0)
+    assert place(config, "run", named=False) == Path("run_3")  # a job that runs the same command twice
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert place(config, "run", named=False) == Path("run_2")
+    let_go()
+    assert sorted(path.name for path in here.iterdir()) == ["run", "run_2"]
+
+
+def test_tasks_of_one_step_share_a_folder(here: Path, config: DictConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("SLURM_JOB_ID", "4711"), ("SLURM_NTASKS", "2"), ("SLURM_PROCID", "1")):
+        monkeypatch.setenv(name, value)
+    assert place(config, "run", named=False) == Path("run")
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    assert place(config, "run", named=False) == Path("run")
+    let_go()
+    assert not list(here.iterdir())
 
 
 def test_a_folder_that_may_not_be_written_to(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +125,7 @@ def test_a_folder_that_may_not_be_written_to(here: Path, monkeypatch: pytest.Mon
     (here / "run").mkdir()
     monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises(UserError, match=r"hydra\.run\.dir is .*run.*Permission denied"):
-        refuse_used(here / "run")
+        require_writable(here / "run", "hydra.run.dir")
     monkeypatch.setattr(Path, "mkdir", refuse)
     with pytest.raises(UserError, match=r"hydra\.run\.dir is .*below.*Permission denied"):
         reserve(str(here / "run" / "below"))

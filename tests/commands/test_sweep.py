@@ -15,6 +15,7 @@ from rich.console import Console
 from gan_lightning.commands import launcher
 from gan_lightning.commands.launcher import CONSOLE, Job, ProcessLauncher, default_jobs, name_jobs, report, table
 from gan_lightning.config.resolvers import LONGEST, default_iterations, folder_name
+from gan_lightning.processes import LEASH
 
 
 @pytest.fixture
@@ -268,7 +269,7 @@ def test_a_job_is_a_command(here: Path, monkeypatch: pytest.MonkeyPatch, at_once
     monkeypatch.setattr(sys, "argv", ["gan_lightning", "-m", "--config-dir", "my configs", "seed=1,2"])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     one = job(0, "seed=1", "loss=wgan_gp", code=None, folder=here / "seed=1,loss=wgan_gp")
-    ProcessLauncher().start(one, at_once, Console(file=StringIO()))
+    ProcessLauncher().start(one, at_once, Console(file=StringIO()), 7)
     process: Any = one.process
     assert process.command[:5] == [sys.executable, "-m", "gan_lightning", "train", "seed=1"]
     assert process.command[5:] == [
@@ -278,11 +279,13 @@ def test_a_job_is_a_command(here: Path, monkeypatch: pytest.MonkeyPatch, at_once
         "--config-dir",
         "my configs",
     ]
+    assert process.options["pass_fds"] == (7,)
+    assert process.options["env"][LEASH] == "7"
     # Alone, a job has the terminal and all cores; several share the cores and write to files.
     assert process.options["env"].get("OMP_NUM_THREADS") == (None if at_once == 1 else "2")
     assert ("stdout" in process.options) == (at_once > 1) == (one.folder / CONSOLE).exists()
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    ProcessLauncher().start(one, at_once, Console(file=StringIO()))
+    ProcessLauncher().start(one, at_once, Console(file=StringIO()), 7)
     process = one.process
     assert process.options["env"]["OMP_NUM_THREADS"] == "5"
 

@@ -53,6 +53,7 @@ def test_folder_holds_these_files_and_no_others(trained, loss):
     files = {re.sub(r"^(events\.out\.tfevents)\..*", r"\1", name) for name in run.files()}
     assert files == {
         ".hydra/config.yaml",
+        ".hydra/overrides.yaml",
         "00006/samples/metadata.tsv",  # of TensorBoard's projector
         "00006/samples/sprite.png",
         "00006/samples/tensors.tsv",
