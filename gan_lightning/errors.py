@@ -1,4 +1,4 @@
-"""The one exception for mistakes a user can mend: a wrong key, value, path or file; and how text of files is shown."""
+"""The exceptions for what a user can mend, a wrong key, value, path or file, and for what ends a run; text to show."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +15,22 @@ class UserError(Exception):
     """
 
 
+class RunFailed(Exception):
+    """What went wrong while running, and not by a mistake in what the user gave. The message is one paragraph.
+
+    The command line prints it, has its traceback in train.log alone, and exits with status 1; from Python it is raised
+    as it is.
+    """
+
+
+class Diverged(RunFailed, FloatingPointError):
+    """Numbers of a training aren't finite any more."""
+
+
+class WriteFailed(RunFailed, OSError):
+    """A file can't be written, as on a full disk."""
+
+
 def printable(text: object) -> str:
     r"""Text for a terminal: what doesn't print as itself is written as Python would (`\x1b`), so that nothing obeys it.
 
@@ -23,7 +39,7 @@ def printable(text: object) -> str:
     return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
 
 
-def paragraph(error: UserError) -> str:
+def paragraph(error: UserError | RunFailed) -> str:
     """What the command line prints: as printable text, and without the middle of what a file may have made endless."""
     text = printable(error)
     return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN // 2]} ... {text[-MOST_SHOWN // 2 :]}"

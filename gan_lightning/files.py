@@ -4,7 +4,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,71 @@ MOST_ITEMS = 1_000_000
 
 
 @contextmanager
-def replacing(path: Path, shared: bool = False) -> Iterator[Path]:
+def replacing(path: Path, shared: bool = False, before: Path | None = None, lasting: bool = True) -> Iterator[Path]:
     """Gives the path of a temporary file to write, which takes the place of `path` once the block has ended.
+
+    It is on the disk by then: neither a crash of the process nor of the machine leaves half a file. What stood there
+    gets the name `before`, if one is given; at no moment is `path` missing, where files can be linked.
 
     If the block raises, `path` stays as it was and the temporary file goes. What a killed process leaves is overwritten
     by the next one, but for `shared` files, which several processes may write at the same time: these have a temporary
-    file each.
+    file each. Those, and what isn't to be `lasting`, are not waited for until they are on the disk.
     """
+    lasting = lasting and not shared
     name = f"{path.name}-{uuid.uuid4().hex}.tmp" if shared else f"{path.name}.tmp"
     temporary = path.with_name(name)
     temporary.unlink(missing_ok=True)  # a link to another file, which would be written instead
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with naming(path):
+            yield temporary
+            if lasting:
+                flush(temporary)
+            if before is not None and path.exists():
+                rename_linked(path, before)
+            os.replace(temporary, path)
+            if lasting:
+                flush_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def rename_linked(path: Path, name: Path) -> None:
+    """Gives a file that is about to be replaced another name, in the place of what has that, and leaves it its own."""
+    link = name.with_name(f"{name.name}.tmp")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:  # a file system without links
+        os.replace(path, name)
+    else:
+        os.replace(link, name)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file's content is on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def flush_folder(folder: Path) -> None:
+    """The same for the names in a folder, where the system can open one."""
+    with suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names the file in an error of the system that doesn't: that of a write has no name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def cache_folder(name: str) -> Path:

@@ -10,7 +10,8 @@ from typing import Any
 
 from gan_lightning.errors import UserError
 
-GENERATOR = "gan_lightning.generator/3"
+GENERATOR = "gan_lightning.generator/4"
+UNSEALED = ("gan_lightning.generator/2", "gan_lightning.generator/3")  # those without a digest
 CHECKPOINT, FIRST_CHECKPOINT = "gan_lightning.checkpoint/2", "gan_lightning.checkpoint/1"
 RESULTS, FIRST_RESULTS = "gan_lightning.results/2", "gan_lightning.results/1"
 READABLE = {GENERATOR: 2, CHECKPOINT: 1, RESULTS: 1}  # the oldest version of each that can be read

@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from gan_lightning.files import replacing
+
 PADDING = 2
 SURFACE = 80  # points a side at which a critic's values are drawn
 LEGIBLE = 48  # cells of a grid are enlarged by a whole factor to about this many pixels
@@ -50,7 +52,8 @@ def as_image(pixels: Tensor) -> Image.Image:
 
 def save_png(pixels: Tensor, path: Path) -> None:
     """Writes uint8 pixels (C, H, W) with 1 or 3 channels as a PNG; the same pixels give the same bytes."""
-    as_image(pixels).save(path, format="PNG")
+    with replacing(path, lasting=False) as temporary:
+        as_image(pixels).save(temporary, format="PNG")
 
 
 def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:
@@ -64,7 +67,7 @@ def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:
 
 def save_table(vectors: Tensor, path: Path) -> None:
     """Writes vectors (N, d) as comma-separated numbers, one vector a row, with the digits that float32 has."""
-    with path.open("w") as file:
+    with replacing(path, lasting=False) as temporary, temporary.open("w") as file:
         file.writelines(",".join(f"{number:.9g}" for number in row) + "\n" for row in vectors.tolist())
 
 

@@ -10,11 +10,18 @@ CONFIG = Path("config.yaml")  # the resolved config
 SAVED = Path(".hydra") / "config.yaml"  # the same with its interpolations, which a resumed run is composed from
 OVERRIDES = Path(".hydra") / "overrides.yaml"  # what the command that began the run has said
 LAST = Path("checkpoints") / "last.ckpt"
+PREVIOUS = Path("checkpoints") / "previous.ckpt"  # the one before, for when the last is damaged
 BEST = Path("checkpoints") / "best.ckpt"  # by the numbers of conf/train.yaml's evaluation
 GENERATOR = Path("generator.safetensors")  # the average generator, with its config in the metadata
 SAMPLES = Path("samples")
 METRICS = Path("metrics.csv")
 RESULTS = Path("results.json")
+
+
+def last_saved(run: Path) -> float | None:
+    """The time of a run's newest checkpoint, in seconds since 1970; None if it has none to go on from."""
+    files = [file for file in (run / LAST, run / PREVIOUS) if file.is_file()]
+    return max((file.stat().st_mtime for file in files), default=None)
 
 
 def find_generator(run: str) -> Path:

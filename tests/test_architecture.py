@@ -31,13 +31,13 @@ ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampl
 # What each room may import, beside the standard library and itself; and so the files beside them. Those that are not
 # listed (runs, commands and __main__) may import everything.
 ALLOWED = {
-    "archives": {"torch", OWN + "files"},
+    "archives": {"torch", OWN + "errors", OWN + "files"},
     "errors": set(),
     "files": set(),
     "formats": {OWN + "errors"},
     "namespace": set(),
     "plugins": {OWN + "errors", OWN + "suggest"},
-    "pictures": {"torch", "PIL", "matplotlib"},
+    "pictures": {"torch", "PIL", "matplotlib", OWN + "files"},
     "processes": set(),
     "run_folder": {OWN + "errors", OWN + "suggest"},
     "samples": {"torch", "jaxtyping"},

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from omegaconf import OmegaConf
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gan_lightning import UserError, formats, load_generator, train
@@ -14,7 +15,7 @@ from gan_lightning.__main__ import main
 from gan_lightning.config.signature import static_signature
 from gan_lightning.runs import results
 from gan_lightning.runs.folders import read_saved
-from gan_lightning.sampling.files import read_checkpoint
+from gan_lightning.sampling.checkpoints import read_checkpoint
 
 SAVED = Path(__file__).parent / "saved_runs"
 FIRST = SAVED / "format_1"
@@ -62,6 +63,23 @@ def test_its_generator_gives_its_samples() -> None:
     assert all(torch.equal(value, weights[name]) for name, value in sampler.network.state_dict().items())
     for kind in ("raw", "best"):
         assert not torch.equal(load_generator(FIRST, kind).sample(3), sampler.sample(3))
+
+
+def test_a_generator_without_a_digest_is_read() -> None:
+    """Format 4 has one; before, nothing tells whether the content is what was written."""
+    sampler = load_generator(SAVED / "generator_of_format_3.safetensors")
+    assert (sampler.iteration, sampler.sample(3).shape) == (7, (3, 2))
+    weights = load_file(SAVED / "generator_of_format_3.safetensors")
+    assert all(torch.equal(value, weights[name]) for name, value in sampler.network.state_dict().items())
+
+
+def test_a_generator_of_today_must_have_one(tmp_path: Path) -> None:
+    file = SAVED / "generator_of_format_3.safetensors"
+    with safe_open(file, "pt") as opened:
+        metadata = {**opened.metadata(), "format": formats.GENERATOR}
+    save_file(load_file(file), tmp_path / "g.safetensors", metadata)
+    with pytest.raises(UserError, match=r"g\.safetensors is damaged: its content is not what was written"):
+        load_generator(tmp_path / "g.safetensors")
 
 
 def test_its_results_are_read() -> None:

@@ -50,7 +50,7 @@ from gan_lightning.processes import (
     stop_if_asked,
     was_requeued,
 )
-from gan_lightning.run_folder import LAST, SAVED
+from gan_lightning.run_folder import SAVED
 from gan_lightning.runs.folders import (
     brought_up_to_date,
     find_resumable,
@@ -253,7 +253,7 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
         composed = compose(saved, overrides, SCHEMA)
         from gan_lightning.runs.run import require_networks
 
-        require_networks(without_hydra(composed), folder / LAST)
+        require_networks(without_hydra(composed), folder)
         require_inside(without_hydra(composed), folder, [override.key_or_group for override in parse(overrides)])
     where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *where]

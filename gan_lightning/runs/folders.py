@@ -16,7 +16,7 @@ from gan_lightning.config.trust import read_data
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import replacing
 from gan_lightning.processes import is_first_process, tasks, was_requeued
-from gan_lightning.run_folder import CONFIG, LAST, METRICS, RESULTS, SAMPLES, SAVED
+from gan_lightning.run_folder import CONFIG, METRICS, RESULTS, SAMPLES, SAVED, last_saved
 from gan_lightning.runs.ownership import disown, held, own
 from gan_lightning.suggest import did_you_mean
 
@@ -103,7 +103,7 @@ def goes_on(config: DictConfig, folder: Path) -> bool:
             f"hydra.run.dir is {folder}, which holds another run: {key} is {was} there, and {now} here. Go on with that"
             f" one by resume={folder}, or name another folder."
         )
-    return (folder / LAST).is_file()
+    return last_saved(folder) is not None
 
 
 def difference(config: DictConfig, saved: Any) -> str | None:
@@ -224,9 +224,9 @@ def brought_up_to_date(run: Path) -> Iterator[None]:
 def find_resumable(config: DictConfig, root: Path) -> Path | None:
     """The newest run below `root` with the same config, circumstances apart, that has a checkpoint."""
     wanted = identity(config)
-    runs = [saved.parent.parent for saved in root.glob(f"**/{SAVED}")]
-    runs = [run for run in runs if (run / LAST).is_file()]
-    for run in sorted(runs, key=lambda run: (run / LAST).stat().st_mtime, reverse=True):
+    times = {run: last_saved(run) for run in (saved.parent.parent for saved in root.glob(f"**/{SAVED}"))}
+    runs = {run: time for run, time in times.items() if time is not None}
+    for run in sorted(runs, key=lambda run: runs[run], reverse=True):
         try:
             saved = read_saved(run)
             if isinstance(saved, DictConfig) and identity(saved) == wanted:

@@ -23,8 +23,9 @@ from gan_lightning.files import replacing
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked
-from gan_lightning.run_folder import CONFIG, LAST, METRICS, OVERRIDES, SAVED
+from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES, SAVED
 from gan_lightning.runs import results
+from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_grids, set_aside
 from gan_lightning.runs.folders import discard, goes_on, holds_run, require_same_run, start_over
 from gan_lightning.runs.hardware import build_trainer, check_hardware, duration, silence, spare_cuda_lookups
 from gan_lightning.runs.ownership import owned
@@ -32,7 +33,7 @@ from gan_lightning.runs.parts import RunParts, build_parts, iterations, mention_
 from gan_lightning.runs.provenance import hyperparameters, provenance
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.summary import LOSSES, at_once, summarise
-from gan_lightning.sampling.files import read_checkpoint
+from gan_lightning.sampling.checkpoints import Checkpoint, read_last
 from gan_lightning.sampling.sizes import outline, require_drawable
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.interrupt import Interrupt
@@ -41,16 +42,11 @@ from gan_lightning.watching.health import HealthCheck
 from gan_lightning.watching.loggers import Events, MetricsTable, close, fenced, open_trackers
 from gan_lightning.watching.monitor import Monitor
 from gan_lightning.watching.progress import IterationBar
-from gan_lightning.watching.samples import POINTS
 
 log = logging.getLogger(__name__)
 
 # The columns of TensorBoard's HParams page; their values are the scalars' latest.
 COMPARED = (*LOSSES, "discriminator/real", "discriminator/fake", "progress/seconds")
-PROTOCOL = (
-    "Losses, discriminator outputs and regularizers are means over the iterations since the previous log point,"
-    " averaged over ranks; gradient norms are of the last update. Evaluations have protocols of their own."
-)
 
 
 class Watchers(NamedTuple):
@@ -70,7 +66,7 @@ class Prepared(NamedTuple):
     watchers: Watchers
     trackers: list[Logger]
     limit: int  # the iteration to stop at, -1 for none
-    resumed_at: int | None
+    checkpoint: Checkpoint | None  # that the run goes on from
 
 
 def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
@@ -101,7 +97,7 @@ def run_owned(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run
     trainer, watchers = prepared.trainer, prepared.watchers
     if trainer.is_global_zero:
         columns = [*COMPARED, *(f"evaluation/{name}" for name in watchers.evaluation.higher_is_better)]
-        describe(config, folder, overrides, trainer, columns, new=prepared.resumed_at is None)
+        describe(config, folder, overrides, trainer, columns, new=prepared.checkpoint is None)
     status = train(config, folder, prepared)
     run = Run(
         folder,
@@ -121,22 +117,22 @@ def run_owned(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run
 def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     """Builds and checks all that it takes to train; a run that is complete already is returned as it is."""
     check_hardware(config.trainer)
-    checkpoint = read_checkpoint(folder / LAST) if config.resume else None
-    resumed_at = checkpoint["global_step"] if checkpoint else None
+    checkpoint = read_last(folder) if config.resume else None
+    if checkpoint and checkpoint.instead and is_first_process():
+        log.warning("%s", printable(checkpoint.instead))
+    resumed_at = checkpoint.iteration if checkpoint else None
     if checkpoint:
-        require_same_run(config, checkpoint["config"], folder / LAST)
+        require_same_run(config, checkpoint.content["config"], checkpoint.path)
     seed_everything(config.seed, verbose=False)
     parts = build_parts(config)
-    before = require_restorable(parts.model, checkpoint, folder / LAST) if checkpoint else None
+    before = require_restorable(parts.model, checkpoint.content, checkpoint.path) if checkpoint else None
     parts.data.setup()
     limit = iterations(config, parts.data)
     if checkpoint:
         mention_moved_end(parts.model, before, config.trainer.max_steps)
     require_parts(config, parts.model, parts.data, limit)
-    if resumed_at is not None and 0 < limit <= resumed_at:
-        told = f"{folder} is complete at iteration {resumed_at}; trainer.max_steps=N with a larger N prolongs it."
-        print(printable(told))
-        return Run(folder, "finished", resumed_at, 0.0, {})
+    if checkpoint and 0 < limit <= checkpoint.iteration:
+        return finish(folder, config, checkpoint, parts)
     watchers = watch(config, parts)
     if resumed_at is None and is_first_process() and holds_run(folder):
         start_over(folder)
@@ -146,15 +142,16 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     parts.data.require_even(trainer.world_size)
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
-    return Prepared(parts, trainer, watchers, trackers, limit, resumed_at)
+    return Prepared(parts, trainer, watchers, trackers, limit, checkpoint)
 
 
-def require_networks(config: DictConfig, path: Path) -> None:
-    """Raises UserError if the networks of a saved config fit neither its data nor the checkpoint in the file `path`.
+def require_networks(config: DictConfig, folder: Path) -> None:
+    """Raises UserError if the networks of a saved config fit neither its data nor the checkpoint to go on from.
 
     The networks take no memory for that.
     """
-    state = read_checkpoint(path)["state_dict"]
+    path, content, _ = read_last(folder)
+    state = content["state_dict"]
     wraps: dict[str, Callable[[nn.Module], nn.Module]] = {
         "generator": partial(as_generator, latent_dim=config.network.latent_dim),
         "discriminator": as_discriminator,
@@ -208,13 +205,11 @@ def watch(config: DictConfig, parts: RunParts) -> Watchers:
 
 def callbacks(config: DictConfig, folder: Path, parts: RunParts, watchers: Watchers) -> list[Callback]:
     """All that looks on, in the order in which it is asked; Lightning itself puts the checkpoint last."""
-    shown = config.samples.count if len(parts.data.sample_shape) == 3 else POINTS
-    real = parts.data.first(shown).as_floats().samples
     bar = [IterationBar(watchers.monitor)] if config.trainer.enable_progress_bar else []
     return [
         watchers.health,
         watchers.monitor,
-        parts.samples(folder=folder, real=real, seed=config.seed),
+        sample_grids(folder, config, parts),
         parts.dashboard(data=parts.data, seed=config.seed, features=watchers.evaluation.features),
         watchers.evaluation,
         parts.checkpoint(folder=folder, config=plain(config), is_best=watchers.evaluation.is_best),
@@ -229,7 +224,9 @@ def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
     parts, trainer, watchers = prepared.parts, prepared.trainer, prepared.watchers
     stop_if_asked()
     record(folder, "running", config.seed, prepared)
-    checkpoint = folder / LAST if prepared.resumed_at is not None else None
+    checkpoint = prepared.checkpoint.path if prepared.checkpoint else None
+    if prepared.checkpoint and prepared.checkpoint.instead and trainer.is_global_zero:
+        set_aside(folder)
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads or threads)
     try:
@@ -263,12 +260,6 @@ def ended_by(watchers: Watchers) -> str:
     if watchers.health.stopped:
         return "alarm"
     return "no_progress" if watchers.evaluation.stopped else "finished"
-
-
-def parameters(model: GAN) -> dict[str, int]:
-    """How many weights each network has; an average has as many."""
-    networks = {"generator": model.generator, "discriminator": model.discriminator}
-    return {name: sum(each.numel() for each in network.parameters()) for name, network in networks.items()}
 
 
 def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:

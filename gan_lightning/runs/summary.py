@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gan_lightning.config.compose import override_value
 from gan_lightning.errors import printable
-from gan_lightning.run_folder import LAST, SAMPLES
+from gan_lightning.run_folder import SAMPLES, last_saved
 from gan_lightning.runs.results import Run
 
 ENDS = {
@@ -54,7 +54,7 @@ def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
 
 def at_once(folder: Path) -> str:
     """What a second Ctrl-C is answered by."""
-    if not (folder / LAST).exists():
+    if last_saved(folder) is None:
         return "Stopped at once by Ctrl-C, before the first checkpoint."
     command = f"python -m gan_lightning {typed('resume', from_here(folder))}"
     return f"Stopped at once by Ctrl-C; {command} goes on from the last checkpoint."

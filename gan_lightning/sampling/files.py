@@ -1,6 +1,7 @@
 """Generators in files: written beside a run, found again, and made anew from what the file says of them."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
@@ -8,41 +9,30 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gan_lightning import __version__, formats
-from gan_lightning.archives import load_archive
-from gan_lightning.errors import UserError, reason
-from gan_lightning.files import parse_json, replacing
+from gan_lightning.errors import UserError, printable, reason
+from gan_lightning.files import parse_json
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import PlainGenerator
 from gan_lightning.plugins import advice, package_of
-from gan_lightning.run_folder import BEST, LAST, find_generator
+from gan_lightning.run_folder import BEST, LAST, find_generator, last_saved
+from gan_lightning.sampling.checkpoints import as_iteration, read_checkpoint, read_last
 from gan_lightning.sampling.latents import Prior
 from gan_lightning.sampling.sizes import outline, require_drawable
+from gan_lightning.sampling.whole import DIGEST, is_whole, save_whole
+
+log = logging.getLogger(__name__)
 
 Kind = TypeVar("Kind")
 Weights = Literal["ema", "raw", "best"]
 
-ITERATIONS = 1 << 48  # more than any run has, and few enough for every counter
 # What a file may name: constructors of generators and of priors, from these two rooms, and of the modules that a plain
 # one is made of; beside them, those of packages that the user trusts.
 ROOMS = ("gan_lightning.networks", "gan_lightning.sampling")
 LAYERS = ("torch.nn", "torchvision.ops", "torchvision.models")
 UNNAMED = ("_target_", "_args_", "_convert_", "_recursive_")
-
-
-KEPT: dict[str, type] = {
-    "global_step": int,
-    "state_dict": dict,
-    "config": dict,
-    "loops": dict,
-    "callbacks": dict,
-    "optimizer_states": list,
-    "lr_schedulers": list,
-    "pytorch-lightning_version": str,
-}  # of a checkpoint
 
 
 class GeneratorFile(NamedTuple):
@@ -64,8 +54,7 @@ def save_generator(generator: nn.Module, config: Mapping[str, Any], path: Path, 
         "iteration": str(iteration),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
-    with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata=metadata)
+    save_whole(tensors, path, metadata)
 
 
 def node_of(generator: nn.Module, node: Mapping[str, Any]) -> dict[str, Any]:
@@ -86,6 +75,7 @@ def read_generator(path: Path) -> GeneratorFile:
     except Exception as error:  # SafetensorError, OSError, and others for types that torch lacks
         raise UserError(f"{path} can't be read as a generator: {reason(error)}.") from error
     formats.require(metadata.get("format"), formats.GENERATOR, f"{path} is not a generator of this program")
+    require_written(path, metadata)
     try:
         config = formats.upgrade(parse_json(metadata["config"]))
         generator, latents = as_node(config["generator"]), as_node(config["latents"])
@@ -95,55 +85,19 @@ def read_generator(path: Path) -> GeneratorFile:
     return GeneratorFile(generator, latents, tensors, iteration)
 
 
+def require_written(path: Path, metadata: Mapping[str, str]) -> None:
+    """Raises UserError for a file that isn't what was written; of formats before the digest, nothing is known."""
+    if (metadata["format"] in formats.UNSEALED and DIGEST not in metadata) or is_whole(path):
+        return
+    remade = f" resume={path.parent} makes it anew, from {LAST}." if last_saved(path.parent) else ""
+    raise UserError(f"{path} is damaged: its content is not what was written.{remade}")
+
+
 def as_node(value: Any) -> dict[str, Any]:
     """A node of a configuration. Raises ValueError for anything else."""
     if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
         raise ValueError("a node with a _target_ is missing")
     return value
-
-
-def as_iteration(value: Any) -> int:
-    """The number of an iteration. Raises ValueError for anything else."""
-    if type(value) is not int or not 0 <= value < ITERATIONS:
-        raise ValueError("an iteration's number is missing")
-    return value
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, on the CPU, its config with the names of today.
-
-    Raises UserError if the file is absent, truncated or another program's, or holds pickled code.
-    """
-    if not path.is_file():
-        stopped = "the run may have stopped before its first one"
-        why = "no evaluation has ranked one" if path.name == BEST.name else stopped
-        raise UserError(f"There is no checkpoint {path}; {why}.")
-    try:
-        checkpoint: dict[str, Any] = load_archive(path, mmap=True)
-    except Exception as error:  # torch raises half a dozen types for a damaged file
-        told = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
-        kept = sorted(path.parent.glob("iteration=*.ckpt"))
-        others = f" {kept[-1]} is there too; copied to its place, it can be resumed." if kept else ""
-        raise UserError(f"The checkpoint {path} is damaged and can't be loaded ({told}).{others}") from error
-    if not isinstance(checkpoint, dict) or not KEPT.keys() <= checkpoint.keys():
-        raise UserError(f"{path} is not a checkpoint of this program.")
-    formats.require(
-        checkpoint.get("format", formats.FIRST_CHECKPOINT), formats.CHECKPOINT, f"{path} can't be gone on with"
-    )
-    if wrong := [name for name, kind in KEPT.items() if not isinstance(checkpoint[name], kind)]:
-        raise UserError(f"{path} is damaged: its {wrong[0]} is no {KEPT[wrong[0]].__name__}.")
-    try:
-        as_iteration(checkpoint["global_step"])
-        require_weights(checkpoint["state_dict"])
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {reason(error)}.") from error
-    return {**checkpoint, "config": formats.upgrade(checkpoint["config"])}
-
-
-def require_weights(value: Mapping[Any, Any]) -> None:
-    """Raises ValueError for anything but weights by name."""
-    if not all(isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in value.items()):
-        raise ValueError("its state_dict has something else than weights by name")
 
 
 def make(node: Mapping[str, Any], kind: type[Kind], path: Path, plugins: Sequence[str] = ()) -> Kind:
@@ -200,13 +154,14 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
     """The generator of a run's folder, or of a generator.safetensors file, which has the last average only.
 
     `weights` are the last average, the last raw ones, or the average of checkpoints/best.ckpt; `plugins` as in `make`.
-    Raises UserError if there is none, or if it is damaged.
+    Where the last checkpoint is damaged, the raw weights are those of the one before it, which is said. Raises
+    UserError if there is none, or if it is damaged.
     """
     path = find_generator(str(run))
     file = read_generator(path)
     tensors, iteration = file.weights, file.iteration
     if weights != "ema":
-        checkpoint = read_checkpoint(path.parent / (LAST if weights == "raw" else BEST))
+        checkpoint = last_content(path.parent) if weights == "raw" else read_checkpoint(path.parent / BEST)
         prefix = "generator." if weights == "raw" else "ema_generator."
         state, iteration = checkpoint["state_dict"], checkpoint["global_step"]
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
@@ -219,3 +174,11 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
     except RuntimeError as error:  # of types that can't become a network's
         raise UserError(f"{path} is damaged: its weights are not those of the network that it names.") from error
     return Loaded(generator, prior, iteration)
+
+
+def last_content(run: Path) -> dict[str, Any]:
+    """What a run's last checkpoint has, or the one before it, which is said then."""
+    checkpoint = read_last(run)
+    if checkpoint.instead:
+        log.warning("%s", printable(checkpoint.instead))
+    return checkpoint.content

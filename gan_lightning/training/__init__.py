@@ -7,6 +7,7 @@ from gan_lightning import namespace
 if TYPE_CHECKING:
     from gan_lightning.training.callback import *
     from gan_lightning.training.checkpoint import *
+    from gan_lightning.training.checkpoint_files import *
     from gan_lightning.training.clock import *
     from gan_lightning.training.compatibility import *
     from gan_lightning.training.critic_updates import *

@@ -7,6 +7,7 @@ from typing import Any
 from pytorch_lightning import Trainer
 
 from gan_lightning.training.callback import IterationCallback
+from gan_lightning.training.checkpoint import diverged, is_norm, last_good
 from gan_lightning.training.clock import logs_after
 from gan_lightning.training.gan import GAN
 
@@ -75,18 +76,15 @@ class Monitor(IterationCallback):
         for logger in trainer.loggers:
             logger.log_metrics(progress, step=iteration)
         # A scaler skips steps whose gradients overflow, on purpose.
-        skipped = "gradient_norm/" if trainer.scaler else None
-        require_finite({k: v for k, v in self.latest.items() if not (skipped and k.startswith(skipped))}, iteration)
+        asked = {name: value for name, value in self.latest.items() if not (trainer.scaler and is_norm(name))}
+        require_finite(asked, iteration, last_good(trainer))
 
     def after_training(self, trainer: Trainer, model: GAN) -> None:
         self._seconds_before, self._started = self.seconds, None
 
 
-def require_finite(metrics: dict[str, float], iteration: int) -> None:
-    """Raises FloatingPointError naming the first metric that is NaN or infinite."""
+def require_finite(metrics: dict[str, float], iteration: int, last_good: int | None = None) -> None:
+    """Raises Diverged naming the first metric that is NaN or infinite, and the last checkpoint's iteration."""
     for name, value in metrics.items():
         if not math.isfinite(value):
-            raise FloatingPointError(
-                f"{name} is {value} at iteration {iteration}: training has diverged. A checkpoint, if there is one,"
-                " holds the weights before; a lower learning rate or a stronger regularizer may help."
-            )
+            raise diverged(f"{name} is {value}", iteration, last_good)

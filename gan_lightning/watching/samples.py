@@ -60,22 +60,25 @@ class SampleGrids(IterationCallback):
 
     def draw(self, trainer: Trainer, model: GAN, shown: bool) -> None:
         """Draws the picture of this iteration, as a file and, if `shown`, for the loggers."""
-        generator, seed = model.ema_generator, mix(self.seed, FIXED_LATENTS)
-        if self.real.ndim == 2:
-            latents = draw_latents(model.latents, generator.latent_dim, len(self.real), seed)
-            points = decode(generator, latents, model.device, class_of_each(generator, len(latents)))
-            picture = scatter(self.real, points, partial(values, model))
-        else:
-            rows = min(generator.classes, self.count) or None
-            columns = self.count // rows if rows else self.count
-            latents = draw_latents(model.latents, generator.latent_dim, columns, seed).repeat(rows or 1, 1)
-            labels = torch.arange(rows).repeat_interleave(columns) if rows else None
-            picture = grid(decode(generator, latents, model.device, labels), columns if rows else None)
+        picture = self.picture(model)
         self.folder.mkdir(parents=True, exist_ok=True)
         save_png(picture, self.folder / f"{trainer.global_step:08d}.png")
         if shown:
             add_pictures(trainer, "samples/generator", picture)
             self.shown = trainer.global_step
+
+    def picture(self, model: GAN) -> Tensor:
+        """The samples that the average generator makes of the fixed latents: (C, height, width), uint8."""
+        generator, seed = model.ema_generator, mix(self.seed, FIXED_LATENTS)
+        if self.real.ndim == 2:
+            latents = draw_latents(model.latents, generator.latent_dim, len(self.real), seed)
+            points = decode(generator, latents, model.device, class_of_each(generator, len(latents)))
+            return scatter(self.real, points, partial(values, model))
+        rows = min(generator.classes, self.count) or None
+        columns = self.count // rows if rows else self.count
+        latents = draw_latents(model.latents, generator.latent_dim, columns, seed).repeat(rows or 1, 1)
+        labels = torch.arange(rows).repeat_interleave(columns) if rows else None
+        return grid(decode(generator, latents, model.device, labels), columns if rows else None)
 
 
 def is_shown(iteration: int, every: int, per_doubling: int = 8) -> bool:

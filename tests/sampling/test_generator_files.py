@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from gan_lightning import UserError, load_generator
 from gan_lightning.formats import GENERATOR
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.sampling.files import read_generator, save_generator
+from gan_lightning.sampling.whole import save_whole
 
 NETWORK = {"_target_": "gan_lightning.networks.MLPGenerator", "latent_dim": 3, "sample_shape": [2], "hidden_dim": 4}
 PRIOR = {"_target_": "gan_lightning.sampling.Uniform", "bound": 0.5}
@@ -25,7 +25,7 @@ def generator() -> MLPGenerator:
 def written(path: Path, network: Any = NETWORK, prior: Any = PRIOR) -> Path:
     """A file by someone who is free to put into it what they like."""
     metadata = {"format": GENERATOR, "config": json.dumps({"generator": network, "latents": prior}), "iteration": "7"}
-    save_file({name: value.contiguous() for name, value in generator().state_dict().items()}, path, metadata)
+    save_whole({name: value.contiguous() for name, value in generator().state_dict().items()}, path, metadata)
     return path
 
 

@@ -20,6 +20,7 @@ from trained import RunFolder
 
 from gan_lightning import UserError, load_generator
 from gan_lightning.config.build import build
+from gan_lightning.files import replacing
 from gan_lightning.losses.objectives import Vanilla
 from gan_lightning.sampling import files
 from gan_lightning.sampling.drawing import draw_latents
@@ -182,7 +183,8 @@ def test_missing_checkpoint_is_refused_by_name(copied, resume):
 
 def test_refusal_names_a_checkpoint_that_was_kept(tiny, resume):
     trained = tiny("run", "trainer.max_steps=5", "checkpoint.keep_every=2")
-    (trained.path / "checkpoints" / "last.ckpt").write_bytes(b"")
+    for name in ("last", "previous"):
+        (trained.path / "checkpoints" / f"{name}.ckpt").write_bytes(b"")
 
     with pytest.raises(UserError, match=r"iteration=00000004\.ckpt"):
         resume(trained.path, "trainer.max_steps=7")
@@ -225,11 +227,12 @@ def fail_in_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fail_in_generator(monkeypatch: pytest.MonkeyPatch) -> None:
-    def half(tensors: Any, path: Path, *arguments: Any, **options: Any) -> None:
-        Path(path).write_bytes(b"half a generator")
-        raise full()
+    def half(tensors: Any, path: Path, metadata: Any) -> None:
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"half a generator")
+            raise full()
 
-    monkeypatch.setattr(files, "save_file", half)
+    monkeypatch.setattr(files, "save_whole", half)
 
 
 def fail_in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
