@@ -4,8 +4,10 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from pathlib import Path
 
-from gan_lightning.errors import UserError, enough_memory, paragraph
+from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
+from gan_lightning.files import write_failure
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked, stoppable
 
 COMMANDS = ("train", "sample", "evaluate", "new")
@@ -23,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(paragraph(error), file=sys.stderr)
         return 2
+    except RunFailed as error:
+        print(paragraph(error), file=sys.stderr)
+        return 1
     except Stopped as stop:
         if is_first_process():
             print(stop, file=sys.stderr)
@@ -31,6 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output, `head` for one, has seen enough; nor shall Python complain when it flushes the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if (failure := write_failure(error, Path.cwd())) is None:
+            raise
+        print(paragraph(failure), file=sys.stderr)
+        return 1
 
 
 def run(arguments: list[str]) -> int:

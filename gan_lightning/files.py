@@ -1,13 +1,18 @@
 """Files that appear whole or not at all, how those of others are read, and where those are that are kept for later."""
 
+import errno
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gan_lightning.errors import WriteFailed
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 DEEPEST = 32  # levels of lists and mappings in what is read; what is saved here has a dozen
 MOST_ITEMS = 1_000_000
 
@@ -51,6 +56,14 @@ def rename_linked(path: Path, name: Path) -> None:
         os.replace(path, name)
     else:
         os.replace(link, name)
+
+
+def unused(path: Path) -> Path:
+    """A path of that name, or of that name with _2, _3, … where there is something already."""
+    number = 1
+    while os.path.lexists(name := path if number == 1 else path.with_stem(f"{path.stem}_{number}")):
+        number += 1
+    return name
 
 
 def flush(path: Path) -> None:
@@ -117,3 +130,29 @@ def require_plain(content: Any) -> None:
         if depth > DEEPEST or count > MOST_ITEMS:
             raise ValueError("it is nested too deeply" if depth > DEEPEST else f"it has more than {MOST_ITEMS:,} items")
         pending += [(item, depth + 1) for item in items]
+
+
+def write_failure(error: BaseException, place: Path) -> WriteFailed | None:
+    """What to tell of an error that came of a full disk, or one that can't be written to; None for any other error.
+
+    `place` is where the file was to be, if the error doesn't name one. Of errors that follow from each other, such as
+    that of closing a file that couldn't be written, the first is told.
+    """
+    first: OSError | None = None
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            first = error
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    if first is None:
+        return None
+    path = Path(os.fsdecode(first.filename)) if isinstance(first.filename, str | bytes) else place
+    path = path.with_name(path.name.removesuffix(".tmp").removesuffix(".tmp"))
+    return WriteFailed(f"{path} can't be written: {first.strerror} ({free_space(path)}).")
+
+
+def free_space(path: Path) -> str:
+    """How much room there is for a file, for a sentence."""
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    return f"{shutil.disk_usage(folder).free / (1 << 20):,.1f} MiB are free there"

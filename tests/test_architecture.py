@@ -33,7 +33,7 @@ ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampl
 ALLOWED = {
     "archives": {"torch", OWN + "errors", OWN + "files"},
     "errors": set(),
-    "files": set(),
+    "files": {OWN + "errors"},
     "formats": {OWN + "errors"},
     "namespace": set(),
     "plugins": {OWN + "errors", OWN + "suggest"},

@@ -1,5 +1,6 @@
 """Files that are damaged, or made so by a stranger: one line says so, and no more memory is taken than they have."""
 
+import csv
 import io
 import json
 import shutil
@@ -313,12 +314,15 @@ def test_texts(refused, theirs, file, arguments, what):
     assert file in refused(*arguments)
 
 
-@pytest.mark.parametrize(
-    "table", [b"a\n1\n", b"iteration,a\nx,2\n", b"\xff\xfe", b"iteration\n" + b"9" * 5000 + b"\n"], ids=repr
-)
-def test_tables(refused, theirs, table):
-    (theirs / "metrics.csv").write_bytes(table)
-    assert "metrics.csv" in refused("resume=theirs", "trainer.max_steps=22")
+def test_a_table_stands_in_no_runs_way(theirs, capsys):
+    """What else happens to tables is tried in tests/watching/test_tables.py."""
+    content = (theirs / "metrics.csv").read_bytes()
+    (theirs / "metrics.csv").write_bytes(content + bytes(4096))
+    assert main(["resume=theirs", "trainer.max_steps=22", "evaluation.every=null"]) == 0
+    assert "metrics.csv had a line that can't be read" in capsys.readouterr().out
+    with (theirs / "metrics.csv").open(newline="") as file:
+        assert [int(row["iteration"]) for row in csv.DictReader(file)] == [5, 10, 15, 20, 22]
+    assert (theirs / "metrics.damaged.csv").read_bytes() == content + bytes(4096)
 
 
 # Any key of a configuration with a value of another kind: one in four hundred of all such pairs.

@@ -8,6 +8,7 @@ import glob
 import json
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +26,7 @@ from gan_lightning.config.trust import read_data, without_caches
 from gan_lightning.errors import UserError, printable, reason
 from gan_lightning.run_folder import CONFIG, GENERATOR, RESULTS, find_generator
 from gan_lightning.runs import results
+from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.suggest import did_you_mean
 from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
 
@@ -94,7 +96,7 @@ def find_runs(pattern: str) -> list[Path]:
 
 
 def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
-    """The record of each run, which is also written to its folder.
+    """The record of each run, which is also kept in its folder.
 
     Raises UserError for runs whose numbers can't be compared, and for weights that can't be read.
     """
@@ -129,7 +131,7 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
             except FloatingPointError as error:
                 raise UserError(f"{run} can't be measured: {str(error).rstrip('.')}.") from error
             records.append({"iteration": sampler.iteration, **record})
-            write(run, records[-1])
+            keep(run, records[-1])
     return records
 
 
@@ -201,6 +203,16 @@ def evaluator_of(config: DictConfig, parts: DictConfig, opened: "dict[str, Evalu
     return opened[key]
 
 
+def keep(run: Path, record: "Record") -> None:
+    """Writes a record to the run's folder; where nothing can be written, it is said."""
+    try:
+        with told_in_a_paragraph(run):
+            write(run, record)
+    except OSError as error:
+        why = error.strerror or reason(error)
+        print(printable(f"{run} can't be written to ({why}): its numbers are not kept."), file=sys.stderr)
+
+
 def write(run: Path, record: "Record") -> None:
     """Adds a record to the run's results.json, in the place of one of the same protocol, and to its TensorBoard."""
     from torch.utils.tensorboard import SummaryWriter
@@ -244,7 +256,7 @@ def show(runs: Sequence[Path], records: "Sequence[Record]") -> None:
     told = (
         f"{protocol['samples']} samples of seed {protocol['seed']} ({records[0]['weights']}) against"
         f" {protocol['reference']} real ones ({protocol['split']}), features: {protocol['extractor']}{facts};"
-        f" intervals: {protocol['interval']}. All of the protocol is in {RESULTS}."
+        f" intervals: {protocol['interval']}. {RESULTS} has all of the protocol."
     )
     left_out = {name: lack for record in records for name, lack in record["left_out"].items()}
     for line in (told, *(f"{name} is left out: {lack}." for name, lack in left_out.items())):

@@ -5,6 +5,8 @@ python -m gan_lightning sample run=DIR n=10 label=3 out=threes.png
 python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=walk.png
 """
 
+import errno
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError, printable
+from gan_lightning.files import unused, write_failure
 from gan_lightning.run_folder import find_generator
 from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
 
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gan_lightning.sampling.sampler import Sampler
+
+
+PICTURE = re.compile(r"\d{5,}\.png")  # as pictures.save_pngs names them
 
 
 @dataclass(frozen=True)
@@ -46,13 +52,36 @@ def main(arguments: list[str]) -> int:
     options = Sampling(**read_options(CONF / "sample.yaml", arguments, schema, paths=("run", "out")))
     if options.interpolate is not None and len(options.interpolate) < 2:
         raise UserError(f"interpolate is {options.interpolate}, but a walk needs at least two seeds.")
+    require_free(options.out)
     find_generator(options.run)  # before torch, whose import takes seconds, is imported
 
     from gan_lightning.sampling.sampler import load_generator
 
     samples = draw(options, load_generator(options.run, options.weights, options.device, options.plugins))
-    print(printable(save(samples, Path(options.out), options.frames if options.interpolate else None)))
+    # Nobody has asked for what has the name that is taken without one.
+    out = Path(options.out) if any(text.startswith("out=") for text in arguments) else unused(Path(options.out))
+    print(printable(save(samples, out, options.frames if options.interpolate else None)))
     return 0
+
+
+def require_free(out: str) -> None:
+    """Raises UserError for a folder that has pictures of the names that would be written: they are somebody's.
+
+    A file that is named, a .png or a .csv, is replaced.
+    """
+    if not out.strip():
+        raise UserError("out is empty; name a .png, a .csv, or a folder for single pictures.")
+    if Path(out).suffix.lower() in (".png", ".csv"):
+        return
+    try:
+        there = min((path.name for path in Path(out).glob("*.png") if PICTURE.fullmatch(path.name)), default=None)
+    except OSError:  # which is told when it is written to
+        return
+    if there:
+        raise UserError(
+            f"out is {out}, which has pictures already ({there}); name another folder, or a new one, so that none is"
+            " overwritten or mixed with them."
+        )
 
 
 def draw(options: Sampling, generator: "Sampler") -> "Tensor":
@@ -84,5 +113,7 @@ def save(samples: "Tensor", out: Path, columns: int | None) -> Path:
         else:
             save_pngs(samples, out)
     except OSError as error:
+        if (failure := write_failure(error, out)) and error.errno != errno.EROFS:
+            raise failure from error
         raise UserError(f"out is {out}, which can't be written ({error.strerror}).") from error
     return out

@@ -40,7 +40,7 @@ from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
-from gan_lightning.errors import UserError, enough_memory, paragraph
+from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
 from gan_lightning.processes import (
     STOPPED,
     Stopped,
@@ -125,7 +125,8 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
 
     `config_dir` is a folder of options of one's own, and `plugins` are packages whose classes these may name. Relative
     paths are relative to the current folder. It may be called within a program of Hydra's own. Raises UserError for a
-    mistake in the overrides, before anything is trained, and FloatingPointError if training diverges.
+    mistake in the overrides, before anything is trained, and RunFailed if training diverges (Diverged, which is a
+    FloatingPointError) or the disk is full (WriteFailed, an OSError).
     """
     from gan_lightning.runs.run import run_experiment
 
@@ -289,19 +290,25 @@ def task(config: DictConfig) -> None:
 
         with enough_memory("What this run is to do"):
             run = run_experiment(config, Path(hydra_config.runtime.output_dir), hydra_config.overrides.task)
-    except UserError as error:
+    except (UserError, RunFailed) as error:
         if is_sweep:
             raise  # the launcher tells which job it was, and goes on with the others
         if is_first_process():
             print(paragraph(error), file=sys.stderr)
-        sys.exit(2)
+        sys.exit(2 if isinstance(error, UserError) else 1)  # a failure's traceback is in train.log
     except Exception:
         stop_if_asked()
         raise
     # Where the sweep's jobs run in processes of their own, it is not for one of them to end it.
     if run.status in STOPPED and not (is_sweep and "BasicLauncher" not in hydra_config.launcher._target_):
-        if is_first_process():
-            told = requeue() if run.status in (SIGUSR1.name, SIGUSR2.name) else None
-            for line in (told, how_to_go_on() if is_sweep else None):
-                print(line or "", end="\n" if line else "", file=sys.stderr)
-        sys.exit(STOPPED[run.status])
+        end_stopped(run.status, is_sweep)
+
+
+def end_stopped(status: str, is_sweep: bool) -> None:
+    """Ends the process as the signal that has stopped its run says; asks Slurm to run its job again, if that is so."""
+    if is_first_process():
+        if status in (SIGUSR1.name, SIGUSR2.name) and (told := requeue()):
+            print(told, file=sys.stderr)
+        if is_sweep:
+            print(how_to_go_on(), file=sys.stderr)
+    sys.exit(STOPPED[status])

@@ -13,6 +13,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from gan_lightning.config.compose import plain
 from gan_lightning.errors import UserError, printable, reason
+from gan_lightning.files import unused
 from gan_lightning.pictures import save_png
 from gan_lightning.run_folder import GENERATOR, LAST, RESULTS, SAMPLES
 from gan_lightning.runs import results
@@ -127,10 +128,5 @@ def parameters(model: GAN) -> dict[str, int]:
 
 def set_aside(folder: Path) -> None:
     """Gives a damaged last.ckpt another name, so that it never takes the place of the one before it."""
-    place, number = folder / LAST, 1
-    while os.path.lexists(place):
-        aside = place.with_name(f"last.damaged{'' if number == 1 else f'_{number}'}.ckpt")
-        if os.path.lexists(aside):
-            number += 1
-            continue
-        os.replace(place, aside)
+    if os.path.lexists(folder / LAST):
+        os.replace(folder / LAST, unused(folder / LAST.with_stem("last.damaged")))

@@ -1,5 +1,6 @@
 """Runs' folders: made unique, found again, and never written over."""
 
+import errno
 import itertools
 import os
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_lightning import formats
 from gan_lightning.config.compose import plain, without_hydra
 from gan_lightning.config.trust import read_data
-from gan_lightning.errors import UserError, reason
-from gan_lightning.files import replacing
+from gan_lightning.errors import UserError, WriteFailed, reason
+from gan_lightning.files import replacing, write_failure
 from gan_lightning.processes import is_first_process, tasks, was_requeued
 from gan_lightning.run_folder import CONFIG, METRICS, RESULTS, SAMPLES, SAVED, last_saved
 from gan_lightning.runs.ownership import disown, held, own
@@ -22,6 +23,7 @@ from gan_lightning.suggest import did_you_mean
 
 # What makes a run the run it is; how long, where and how often it saves may differ.
 IDENTITY = ("dataset", "network", "conditioning", "loss", "regularizer", "heads", "latents", "ema", "seed")
+ROOM = 1 << 18  # bytes
 CIRCUMSTANCES = ("memory_gib", "iterations", "cache_dir")  # of a data set
 EVENTS = "events.out.tfevents*"
 LEFT = ("train.log", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")  # by a run that didn't start
@@ -39,10 +41,13 @@ def reserve(path: str, key: str = "hydra.run.dir") -> Path:
         try:
             folder.parent.mkdir(parents=True, exist_ok=True)
             folder.mkdir()
+            probe_room(folder)
         except FileExistsError:
             if not folder.parent.is_dir():
                 raise UserError(f"{key} is {folder}, but {folder.parent} is a file, not a folder.") from None
         except OSError as error:
+            with suppress(OSError):
+                folder.rmdir()
             raise unwritable(folder, key, error) from error
         else:
             made.append(folder)
@@ -169,14 +174,25 @@ def require_writable(folder: Path, key: str) -> None:
         is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         made.extend([folder] if is_new else [])
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        probe_room(folder)
     except OSError as error:
         raise unwritable(folder, key, error) from error
 
 
-def unwritable(folder: Path, key: str, error: OSError) -> UserError:
+def probe_room(folder: Path) -> None:
+    """Writes as much as the smallest run's first files take. Raises OSError if that fails, and leaves nothing."""
+    probe = folder / ".writable"
+    try:
+        probe.write_bytes(bytes(ROOM))
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def unwritable(folder: Path, key: str, error: OSError) -> UserError | WriteFailed:
+    """What to tell where a run's folder can't be made or written to, by its own fault or the disk's."""
+    failure = write_failure(error, folder)
+    if failure is not None and error.errno != errno.EROFS:
+        return failure
     return UserError(
         f"{key} is {folder}, where no run can be written ({error.strerror}); name a folder that you may write to."
     )
@@ -210,8 +226,11 @@ def brought_up_to_date(run: Path) -> Iterator[None]:
     before = (run / SAVED).read_bytes()
     is_old = is_first_process() and today != OmegaConf.to_yaml(OmegaConf.load(run / SAVED))
     if is_old:
-        with replacing(run / SAVED) as temporary:
-            temporary.write_text(today)
+        try:
+            with replacing(run / SAVED) as temporary:
+                temporary.write_text(today)
+        except OSError as error:
+            raise unwritable(run, "resume", error) from error
     try:
         yield
     except Exception:  # whichever: what was refused stays as it was

@@ -3,6 +3,7 @@
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked
 from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES, SAVED
 from gan_lightning.runs import results
+from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_grids, set_aside
 from gan_lightning.runs.folders import discard, goes_on, holds_run, require_same_run, start_over
 from gan_lightning.runs.hardware import build_trainer, check_hardware, duration, silence, spare_cuda_lookups
@@ -73,8 +75,15 @@ def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = 
     """Trains what `config` says in `folder`, which belongs to this process meanwhile.
 
     It goes on there if `config.resume` is set, or if the folder has a checkpoint of a run of this configuration. Raises
-    UserError, with nothing trained and nothing left in the folder, for what the user can mend.
+    UserError, with nothing trained and nothing left in the folder, for what the user can mend. RunFailed where the disk
+    is full or training diverges.
     """
+    with told_in_a_paragraph(folder):
+        return experiment(config, folder, overrides)
+
+
+def experiment(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run:
+    """The same, with whatever ends a run raised as it is."""
     silence()
     spare_cuda_lookups()
     if "root" in config.dataset:
@@ -236,7 +245,8 @@ def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
         record(folder, signal.Signals(stop.number).name, config.seed, prepared)
         raise Stopped(stop.number, at_once(folder)) from stop
     except BaseException as error:
-        record(folder, "failed", config.seed, prepared)
+        with suppress(OSError):  # for which there may be no room
+            record(folder, "failed", config.seed, prepared)
         if checkpoint is not None and isinstance(error, Exception) and not watchers.monitor.has_begun:
             raise UserError(f"{checkpoint} can't be gone on with ({reason(error)}); it is damaged.") from error
         raise

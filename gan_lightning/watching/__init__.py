@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gan_lightning.watching.network_summary import *
     from gan_lightning.watching.progress import *
     from gan_lightning.watching.samples import *
+    from gan_lightning.watching.tables import *
     from gan_lightning.watching.verdicts import *
 
 __getattr__, __dir__ = namespace.of(__name__)

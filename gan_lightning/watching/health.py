@@ -116,12 +116,17 @@ class HealthCheck(IterationCallback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         # Raised where numbers that are logged, or weights to be saved, are found not to be finite.
         if self.every is not None and isinstance(exception, FloatingPointError):
-            announce(trainer, self.watch.say(diverged(str(exception)), trainer.global_step))
+            show(trainer, self.watch.say(diverged(str(exception)), trainer.global_step))  # the error itself is said
 
 
 def announce(trainer: Trainer, verdict: Verdict) -> None:
     """Says a verdict in the log and in TensorBoard."""
     log.warning("%s", verdict.sentence)
+    show(trainer, verdict)
+
+
+def show(trainer: Trainer, verdict: Verdict) -> None:
+    """Says a verdict in TensorBoard."""
     for logger in trainer.loggers:
         if isinstance(logger, Events):
             logger.experiment.add_text("health", literal(verdict.sentence), verdict.iteration)

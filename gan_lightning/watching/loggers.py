@@ -8,8 +8,9 @@ import html
 import logging
 import os
 import re
+import shutil
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +19,10 @@ from pytorch_lightning.loggers import Logger, MLFlowLogger, TensorBoardLogger, W
 from pytorch_lightning.utilities import rank_zero_only
 from torch import Tensor
 
-from gan_lightning.errors import UserError, reason
-from gan_lightning.files import replacing
+from gan_lightning.errors import UserError, printable, reason
+from gan_lightning.files import naming, replacing, unused
 from gan_lightning.pictures import as_image
+from gan_lightning.watching.tables import read_table
 
 
 class Events(TensorBoardLogger):
@@ -66,20 +68,26 @@ class MetricsTable(Logger):
 
     @rank_zero_only
     def resume(self, iteration: int) -> None:
-        """Goes on with the table that is there, as it was at an iteration."""
-        if not self.path.is_file():
+        """Goes on with the table that is there, as it was at an iteration.
+
+        Lines that can't be read are dropped, which is said; the table as it was is kept beside it then.
+        """
+        if not self.path.exists():
             return
+        if not self.path.is_file():
+            raise UserError(f"{self.path} is not a file; the run's folder is damaged.")
         try:
-            with self.path.open(newline="") as file, replacing(self.path) as temporary:
-                reader = csv.DictReader(file)
-                self.columns = list(reader.fieldnames or [])
-                with temporary.open("w", newline="") as kept:
-                    writer = csv.DictWriter(kept, self.columns)
-                    writer.writeheader()
-                    writer.writerows(row for row in reader if int(row["iteration"]) <= iteration)
-        except (csv.Error, KeyError, TypeError, ValueError) as error:
-            told = reason(error) if isinstance(error, ValueError | csv.Error) else "a row has no iteration"
-            raise UserError(f"{self.path} can't be read ({told}); the run's folder is damaged.") from error
+            table = read_table(self.path)
+        except OSError as error:
+            raise UserError(f"{self.path} can't be read ({reason(error)}).") from error
+        if table.dropped:
+            kept = unused(self.path.with_suffix(".damaged.csv"))
+            shutil.copyfile(self.path, kept)
+            lines = "a line" if table.dropped == 1 else f"{table.dropped} lines"
+            told = f"{self.path} had {lines} that can't be read and is gone on with without; {kept} has all."
+            logging.getLogger(__name__).warning("%s", printable(told))
+        self.columns = table.columns
+        self._rewrite([row for number, row in table.rows.items() if number <= iteration])
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -106,13 +114,19 @@ class MetricsTable(Logger):
         self.last = row
 
     def _append(self, row: dict[str, Any]) -> None:
-        with self.path.open("a", newline="") as file:
-            csv.DictWriter(file, self.columns).writerow(row)
+        end = self.path.stat().st_size
+        try:
+            with naming(self.path), self.path.open("a", newline="") as file:
+                csv.DictWriter(file, self.columns).writerow(row)
+        except OSError:  # of a full disk: half a row is no row
+            os.truncate(self.path, end)
+            raise
 
-    def _rewrite(self, rows: list[dict[str, Any]]) -> None:
+    def _rewrite(self, rows: Sequence[Mapping[str, Any]]) -> None:
         with replacing(self.path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
+            if self.columns:
+                writer.writeheader()
             writer.writerows(rows)
 
 

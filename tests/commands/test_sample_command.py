@@ -66,6 +66,12 @@ def test_the_defaults(trained: Path, sample: Callable[..., Path], here: Path) ->
     assert np.array_equal(pixels(here / "samples.png"), grid(load_generator(trained).sample(64, seed=0))[0].numpy())
 
 
+def test_the_default_name_overwrites_nothing(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    (here / "samples.png").write_text("somebody's")
+    assert [sample(f"run={trained}", "n=1") for _ in range(2)] == [Path("samples_2.png"), Path("samples_3.png")]
+    assert (here / "samples.png").read_text() == "somebody's"
+
+
 def test_single_pictures(trained: Path, sample: Callable[..., Path], here: Path) -> None:
     assert sample(f"run={trained}", "n=11", "seed=3", "out=below/singles") == Path("below/singles")
     files = sorted((here / "below" / "singles").iterdir())
@@ -73,6 +79,27 @@ def test_single_pictures(trained: Path, sample: Callable[..., Path], here: Path)
     images = to_pixels(load_generator(trained).sample(11, seed=3))
     for file, image in zip(files, images, strict=True):
         assert np.array_equal(pixels(file), image[0].numpy())
+
+
+@pytest.mark.parametrize("out", ["folder", ".", "", "a/.."])
+def test_pictures_that_are_there_are_not_overwritten(trained: Path, command: Command, here: Path, out: str) -> None:
+    """Nor joined by others; it is said before anything is drawn, and before the run is looked at."""
+    place = here / (out or ".")
+    (here / "a").mkdir()
+    place.mkdir(exist_ok=True)
+    (place / "00007.png").write_text("somebody's")
+    for run in (trained, "nowhere"):
+        outcome = command("sample", f"run={run}", "n=4", f"out={out}")
+        assert outcome.status == 2
+        assert ("out is empty" if out == "" else f"out is {out}, which has pictures already (00007.png)") in outcome.err
+    assert [path.name for path in place.glob("*.png")] == ["00007.png"]
+    assert (place / "00007.png").read_text() == "somebody's"
+
+
+def test_other_pictures_may_be_beside(trained: Path, sample: Callable[..., Path], here: Path) -> None:
+    (here / "holiday.png").write_text("somebody's")
+    sample(f"run={trained}", "n=2", "out=.")
+    assert {path.name for path in here.glob("*.png")} == {"holiday.png", "00000.png", "00001.png"}
 
 
 def test_folders_on_the_way_are_made(trained: Path, sample: Callable[..., Path], here: Path) -> None:
