@@ -82,3 +82,30 @@ def test_what_a_killed_process_leaves_is_overwritten_but_for_shared_files(tmp_pa
     with replacing(path) as second:
         second.write_text("")
     assert first == second
+
+
+def test_what_stood_there_gets_another_name(tmp_path):
+    path, before = tmp_path / "file.txt", tmp_path / "before.txt"
+    for content in ("first", "second", "third"):
+        with replacing(path, before=before) as temporary:
+            temporary.write_text(content)
+    assert (path.read_text(), before.read_text()) == ("third", "second")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+@pytest.mark.parametrize("at", ["link", "replace"])
+def test_where_a_process_is_killed_while_it_renames_nothing_is_lost_or_left(tmp_path, at):
+    path, before = tmp_path / "file.txt", tmp_path / "before.txt"
+    for content in ("first", "second"):
+        with replacing(path, before=before) as temporary:
+            temporary.write_text(content)
+    os.link(path, tmp_path / "before.txt.tmp")
+    if at == "replace":
+        os.replace(tmp_path / "before.txt.tmp", before)
+
+    with replacing(path, before=before) as temporary:
+        temporary.write_text("third")
+        assert path.read_text() == "second"
+
+    assert (path.read_text(), before.read_text()) == ("third", "second")
+    assert len(list(tmp_path.iterdir())) == 2
