@@ -24,7 +24,7 @@ TREES = {module: ast.parse(path.read_text(encoding="utf-8"), str(path)) for modu
 OWN = "gan_lightning."
 EVERYWHERE = {OWN + name for name in ("errors", "files", "formats", "namespace", "processes", "run_folder", "suggest")}
 EVERYWHERE |= {OWN + "plugins", OWN + "schedules", OWN + "seeds", OWN + "types", OWN + "__version__"}
-PURE = EVERYWHERE | {"torch", "jaxtyping", OWN + "archives", OWN + "samples"}
+PURE = EVERYWHERE | {"torch", "jaxtyping", OWN + "archives", OWN + "ranks", OWN + "samples"}
 LIGHTNING = PURE | {"pytorch_lightning", "numpy", "rich", OWN + "pictures"}
 ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampling")}
 
@@ -39,6 +39,7 @@ ALLOWED = {
     "plugins": {OWN + "errors", OWN + "suggest"},
     "pictures": {"torch", "PIL", "matplotlib", OWN + "files"},
     "processes": set(),
+    "ranks": {"torch", OWN + "seeds"},
     "run_folder": {OWN + "errors", OWN + "suggest"},
     "samples": {"torch", "jaxtyping"},
     "schedules": set(),

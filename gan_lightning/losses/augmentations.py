@@ -5,7 +5,8 @@ An augmentation is a frozen dataclass with
     transform(samples) -> Tensor     of the same shape, differentiable with respect to the samples
 
 so that the generator learns through it and is not led to imitate it. Samples are (N, ...), images in [-1, 1]; each is
-changed by its own draw. All randomness comes from the default generator of the samples' device.
+changed by its own draw. All randomness comes from the default generator of the samples' device; drawn by `drawn_like`
+(gan_lightning.ranks), the number of devices that share a minibatch changes nothing.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from gan_lightning.ranks import drawn_like
 from gan_lightning.schedules import Scheduled, number
 from gan_lightning.types import Fraction, NonNegativeFloat, check_ranges
 
@@ -44,7 +46,7 @@ class InstanceNoise:
         check_ranges(self)
 
     def transform(self, samples: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]:
-        return samples + number(self.std) * torch.randn_like(samples)
+        return samples + number(self.std) * drawn_like(samples, Tensor.normal_)
 
 
 def brightness(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
@@ -76,12 +78,13 @@ def cutout(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
 
 def _uniform(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n 1 1 1"]:
     """One number from [0, 1) an image: (N, 1, 1, 1)."""
-    return torch.rand(len(images), 1, 1, 1, dtype=images.dtype, device=images.device)
+    return drawn_like(images.new_empty(len(images), 1, 1, 1), Tensor.uniform_)
 
 
 def _integers(images: Float[Tensor, "n c h w"], low: int, high: int) -> Int[Tensor, "n 1 1 1"]:
     """One whole number from low to high, inclusive, an image: (N, 1, 1, 1)."""
-    return torch.randint(low, high + 1, (len(images), 1, 1, 1), device=images.device)
+    numbers = images.new_empty(len(images), 1, 1, 1, dtype=torch.int64)
+    return drawn_like(numbers, lambda each, generator: each.random_(low, high + 1, generator=generator))
 
 
 def _positions(images: Float[Tensor, "n c h w"], dim: int) -> Int[Tensor, "1 1 #h #w"]:

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from gan_lightning.losses.objectives import Terms
+from gan_lightning.ranks import rows_of_ranks
 from gan_lightning.types import NonNegativeFloat, NonNegativeInt, PositiveInt, check_ranges
 
 
@@ -156,8 +157,8 @@ class PullingAway:
 
     The columns are an embedding of `outputs` numbers, in the paper the auto-encoder's code. The generator minimises
     `weight` times the mean squared cosine between the embeddings of two different fakes, over all pairs of the
-    minibatch; the discriminator's loss stays as it is. The paper's weight is 0.1. An embedding of zero is orthogonal to
-    every other. Computed in float32 at least, also under autocast.
+    minibatch, on whichever devices; the discriminator's loss stays as it is. The paper's weight is 0.1. An embedding of
+    zero is orthogonal to every other. Computed in float32 at least, also under autocast.
 
     Raises ValueError for a minibatch of one, which has no pairs.
     """
@@ -180,10 +181,11 @@ class PullingAway:
         return {}
 
     def generator(self, fake: Float[Tensor, "m {self.outputs}"], drawn: Drawn) -> Terms:
-        count = len(fake)
-        if count < 2:
-            raise ValueError("the pulling-away term needs at least two samples")
         with torch.autocast(fake.device.type, enabled=False):
-            directions = normalize(fake.to(torch.promote_types(fake.dtype, torch.float32)), dim=1)
+            own = normalize(fake.to(torch.promote_types(fake.dtype, torch.float32)), dim=1)
+            directions = rows_of_ranks(own)
+            count = len(directions)
+            if count < 2:
+                raise ValueError("the pulling-away term needs at least two samples")
             cosines = directions @ directions.T  # (N, N), each pair once above the diagonal
             return {"pulling_away": self.weight * cosines.triu(1).square().sum() / (count * (count - 1) / 2)}

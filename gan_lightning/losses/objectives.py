@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from gan_lightning.ranks import mean_of_ranks
 from gan_lightning.types import Fraction, PositiveFloat, check_ranges
 
 # "_" stands for any number: there may be more real logits than fake ones.
@@ -245,13 +246,14 @@ class RelativisticAverage(Relativistic):
     With the inner loss f of `RelativisticPaired`, the discriminator minimises E f(C(x) - E C(G(z))) +
     E f(E C(x) - C(G(z))), and the generator the same with real and fake exchanged: RaSGAN, RaLSGAN and RaHingeGAN. This
     is the sum of the paper's two expectations, as in `Vanilla`; the official code (AlexiaJM/RelativisticGAN) halves it,
-    so that a penalty's weight taken from there is to be doubled. Averages are of this process's minibatch, and
-    gradients flow through them.
+    so that a penalty's weight taken from there is to be doubled. Averages are of the whole minibatch, on whichever
+    devices, and gradients flow through them.
     """
 
     def contest(self, winner: Logits, loser: Logits) -> Float[Tensor, ""]:
         pay = INNER[self.inner]
-        return pay(winner - loser.mean()).mean() + pay(winner.mean() - loser).mean()
+        winners, losers = mean_of_ranks(torch.stack([winner.mean(), loser.mean()]))
+        return pay(winner - losers).mean() + pay(winners - loser).mean()
 
 
 @dataclass(frozen=True)
@@ -314,7 +316,7 @@ class BEGAN(ObjectiveDefaults, nn.Module):
 
     def diagnostics(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         """The paper's global measure of convergence (section 3.4.1), E L(x) + |gamma E L(x) - E L(G(z))|, and k."""
-        real, fake = -real_logits.mean(), -fake_logits.mean()
+        real, fake = -mean_of_ranks(torch.stack([real_logits.mean(), fake_logits.mean()]))
         return {"convergence": real + (self.gamma * real - fake).abs(), "k": self.k.clone()}
 
     @torch.no_grad()

@@ -28,6 +28,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.losses.augmentations import Transformation
+from gan_lightning.ranks import drawn_like, std_of_ranks
 from gan_lightning.schedules import Scheduled, number, scheduled_fields
 from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, check_ranges
 
@@ -133,16 +134,17 @@ def gradient_norms(critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Ten
 
 def interpolate(real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Float[Tensor, " n *shape"]:
     """Points on the straight lines between real and fake samples, at one uniform position a sample (not a pixel)."""
-    epsilon = torch.rand(len(real), *[1] * (real.ndim - 1), device=real.device, dtype=real.dtype)
+    epsilon = drawn_like(real.new_empty(len(real), *[1] * (real.ndim - 1)), Tensor.uniform_)
     return torch.lerp(fake, real, epsilon)
 
 
 def perturb(real: Float[Tensor, " n *shape"], scale: float) -> Float[Tensor, " n *shape"]:
     """DRAGAN's points about real samples x: x + a * scale * std * u, with a uniform in [0, 1] a sample, u an entry.
 
-    `std` is the standard deviation over all entries of the batch (population form, as in NumPy).
+    `std` is the standard deviation over all entries of the batch (population form, as in NumPy), whichever devices have
+    them.
     """
-    far = real + scale * real.std(correction=0) * torch.rand_like(real)
+    far = real + scale * std_of_ranks(real) * drawn_like(real, Tensor.uniform_)
     return interpolate(far, real)
 
 

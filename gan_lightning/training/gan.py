@@ -18,6 +18,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gan_lightning import ranks
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
 from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind
@@ -26,14 +27,12 @@ from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.samples import SampleSet
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.schedules import Clock
-from gan_lightning.seeds import mix, seed_generators
 from gan_lightning.training.clock import last_iteration, logs_after, serves_rounds
 from gan_lightning.training.compatibility import Circumstances, Parts, cautions, refuse, refuse_data
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter, adapt
 from gan_lightning.training.ema import EMA
 from gan_lightning.training.minibatches import Batch, Gathered, Minibatch
-from gan_lightning.training.ranks import mean_of_ranks
 from gan_lightning.training.running_means import RunningMeans
 from gan_lightning.training.timetable import NETWORKS, START, OptimizerFactory, Timetable
 from gan_lightning.types import PositiveInt
@@ -50,8 +49,9 @@ class GAN(LightningModule):
     to whichever network takes any: each minibatch's fakes are made with the labels of its real samples, and so follow
     the data's distribution.
     Images lie in [-1, 1]. `ema_generator` is the average that samples are drawn from; the raw generator's weights stay
-    untouched beside it. All randomness of an iteration comes from (seed, iteration, rank), so that a resumed run
-    continues exactly as if it had not stopped.
+    untouched beside it. All randomness of an iteration comes from (seed, iteration), so that a resumed run continues
+    exactly as if it had not stopped. The number of devices changes results by rounding alone, but for networks with
+    batch statistics or dropout, which are of each device's own share of a minibatch (gan_lightning/ranks.py).
 
     The discriminator sees samples as a DiscriminatorAdapter shows them, in both networks' steps, real or fake: gone
     through the regularizers that are transformations, and packed. Penalties are taken there too.
@@ -159,7 +159,8 @@ class GAN(LightningModule):
         if minibatches := self.gathered.add(batch, self.critic_updates.updates(self.trainer.global_step)):
             if not isinstance(batch, SampleSet) and not self.reported:
                 self.require_fitting(minibatches[0].samples)
-            self.train_iteration(minibatches)
+            with ranks.together(self.device, self.seed, self.trainer.global_step):
+                self.train_iteration(minibatches)
 
     def on_train_epoch_end(self) -> None:
         """What stops or saves at the end of an epoch finds its numbers; rounds have no epochs."""
@@ -169,7 +170,6 @@ class GAN(LightningModule):
     def train_iteration(self, minibatches: Sequence[Minibatch]) -> None:
         """The discriminator's updates, one on each of the minibatches, and one update of the generator on the last."""
         iteration = self.trainer.global_step
-        seed_generators(mix(self.seed, iteration, self.global_rank), self.device)
         generator_optimizer, discriminator_optimizer = cast("list[LightningOptimizer]", self.optimizers())
         log = logs_after(self.trainer, iteration + 1)
         # The last minibatch of a loader's epoch may be smaller; the clock goes by whole ones.
@@ -281,7 +281,7 @@ class GAN(LightningModule):
             terms |= head.generator(of_fake.columns[name], drawn)
         self.update("generator", terms, optimizer, log_norm)
         if isinstance(self.objective, Stateful) and real_mean is not None:
-            self.objective.advance(mean_of_ranks(real_mean), mean_of_ranks(of_fake.logits.detach().mean()))
+            self.objective.advance(ranks.mean_of_ranks(real_mean), ranks.mean_of_ranks(of_fake.logits.detach().mean()))
         self.freeze_discriminator(False)
 
     def update(
@@ -322,12 +322,16 @@ class GAN(LightningModule):
         """Samples (count, ...) of a generator, by default the one that is trained, and what they came from.
 
         They are of the labels (count,) if it takes any. Latents come from the prior, by the default random generator of
-        the module's device.
+        the module's device; in training, those of all ranks are what one process would draw (gan_lightning.ranks).
         """
         generator = generator or self.generator
-        latents = self.latents.draw(count, generator.latent_dim, self.device)
+        latents = ranks.drawn(partial(self.draw_latents, generator.latent_dim), count)
         drawn = Drawn(latents, labels if generator.classes else None)
         return generator(*drawn), drawn
+
+    def draw_latents(self, latent_dim: int, count: int, source: torch.Generator | None) -> Tensor:
+        """Latents (count, latent_dim) from the prior on the module's device; without a source, by its default one."""
+        return self.latents.draw(count, latent_dim, self.device, generator=source)
 
     def scalar(self, value: float) -> Tensor:
         """A number on the module's device."""

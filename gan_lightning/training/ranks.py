@@ -1,28 +1,13 @@
-"""The processes that train together: each has a rank, and some things must be the same for all."""
+"""What the processes that train together exchange, beside what their losses do (gan_lightning/ranks.py)."""
 
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+
+from gan_lightning.ranks import place
 
 Made = TypeVar("Made")
-
-
-def place() -> tuple[int, int]:
-    """This process's rank, and how many processes train together."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
-
-
-def mean_of_ranks(value: Tensor) -> Tensor:
-    """A scalar averaged over all processes; itself where there is one."""
-    _, ranks = place()
-    if ranks > 1:
-        value = value.clone()
-        torch.distributed.all_reduce(value)
-        value /= ranks
-    return value
 
 
 def gathered(made: dict[int, Made]) -> dict[int, Made]:

@@ -19,11 +19,12 @@ from gan_lightning.metrics.observed import Metric, Mixture, Observed, numbers
 from gan_lightning.metrics.statistics import interval
 from gan_lightning.networks.generator import Generator
 from gan_lightning.pictures import to_pixels
+from gan_lightning.ranks import place
 from gan_lightning.samples import SampleSet
 from gan_lightning.sampling.drawing import decode, draw_latents
 from gan_lightning.sampling.latents import Prior
 from gan_lightning.seeds import mix
-from gan_lightning.training.ranks import gathered, place
+from gan_lightning.training.ranks import gathered
 
 LATENTS, LABELS = 0xE7A1, 0x1AB1  # keep what is drawn here apart from every other use of a seed
 Value = TypeVar("Value")

@@ -32,14 +32,14 @@ def images(*shape, dtype=torch.float64):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Sets what torch.rand gives, one number an image."""
+    """Sets what is drawn, one number an image."""
 
     def set_to(*values):
-        def rand(*size, dtype=None, device=None):
-            assert size == (len(values), 1, 1, 1)
-            return torch.tensor(values, dtype=dtype).view(size)
+        def like(numbers, fill):
+            assert numbers.shape == (len(values), 1, 1, 1)
+            return torch.tensor(values, dtype=numbers.dtype).view_as(numbers)
 
-        monkeypatch.setattr(torch, "rand", rand)
+        monkeypatch.setattr(augmentations, "drawn_like", like)
 
     return set_to
 
@@ -163,7 +163,7 @@ class TestTranslation:
     def test_rows_are_drawn_first_and_positive_is_down_and_right(self, monkeypatch, draws, down, right):
         image = images(2, 9, 17)
         queue = iter(draws)
-        monkeypatch.setattr(torch, "randint", lambda low, high, size, device: torch.full(size, next(queue)))
+        monkeypatch.setattr(augmentations, "drawn_like", lambda each, fill: torch.full_like(each, next(queue)))
         assert torch.equal(translation(image.unsqueeze(0))[0], moved(image, down, right))
 
     def test_gradient_comes_from_where_a_pixel_went(self):

@@ -9,6 +9,7 @@ from own_parts import own_parts
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from gan_lightning.losses import regularizers
 from gan_lightning.losses.augmentations import InstanceNoise
 from gan_lightning.losses.regularizers import (
     DRAGAN,
@@ -331,8 +332,8 @@ class TestPerturb:
         # Entries 0, 2, 2, 4 have the mean 2 and the (population) variance 2; the sample variance would be 8/3.
         real = torch.tensor([[0.0, 2.0], [2.0, 4.0]], dtype=torch.float64)
         entries = torch.tensor([[0.0, 1.0], [0.5, 0.25]], dtype=torch.float64)
-        monkeypatch.setattr(torch, "rand_like", lambda samples: entries)
-        monkeypatch.setattr(torch, "rand", lambda *size, **_: torch.tensor([[0.5], [1.0]], dtype=torch.float64))
+        queue = iter([entries, torch.tensor([[0.5], [1.0]], dtype=torch.float64)])
+        monkeypatch.setattr(regularizers, "drawn_like", lambda samples, fill: next(queue))
         moved = perturb(real, 3.0) - real
         expected = 3 * 2**0.5 * torch.tensor([[0.0, 0.5], [0.5, 0.25]], dtype=torch.float64)
         torch.testing.assert_close(moved, expected, rtol=1e-12, atol=1e-12)

@@ -120,7 +120,8 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(command: list[str], folder: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "RANK")}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    tests = Path(__file__).resolve().parents[1]
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -159,17 +160,19 @@ def networks(state: dict[str, Tensor]) -> tuple[MLPGenerator, MLPDiscriminator]:
 def first_gradients(loss: str, initial: dict[str, Tensor], real: Tensor, rank: int, step: list[Tensor]) -> Any:
     """What one rank alone would have as losses and gradients in iteration 0, from the papers' formulas.
 
-    The discriminator takes the step `step` (its averaged gradients) in between, as it does on all ranks.
+    The discriminator takes the step `step` (its averaged gradients) in between, as it does on all ranks. What is drawn
+    are its rows of what a single process draws.
     """
     generator, discriminator = networks(initial)
-    torch.manual_seed(mix(SEED, 0, rank))
+    torch.manual_seed(mix(SEED, 0, 0))
+    own = slice(rank * len(real), (rank + 1) * len(real))
     with torch.no_grad():
-        fake = generator(torch.randn(len(real), LATENT))
+        fake = generator(torch.randn(BATCH, LATENT)[own])
     if loss == "vanilla":
         critic_loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake)).mean()
     else:
         critic_loss = discriminator(fake).mean() - discriminator(real).mean()
-        position = torch.rand(len(real), 1, 1, 1)
+        position = torch.rand(BATCH, 1, 1, 1)[own]
         between = (position * real + (1 - position) * fake).requires_grad_(True)
         (slope,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
         critic_loss = critic_loss + 10 * (slope.flatten(1).norm(dim=1) - 1).square().mean()
@@ -177,7 +180,7 @@ def first_gradients(loss: str, initial: dict[str, Tensor], real: Tensor, rank: i
     with torch.no_grad():
         for parameter, gradient in zip(discriminator.parameters(), step, strict=True):
             parameter -= RATE * gradient
-    logits = discriminator(generator(torch.randn(len(real), LATENT)))
+    logits = discriminator(generator(torch.randn(BATCH, LATENT)[own]))
     generator_loss = softplus(-logits).mean() if loss == "vanilla" else -logits.mean()
     of_generator = torch.autograd.grad(generator_loss, list(generator.parameters()))
     return {"discriminator": of_critic, "generator": of_generator}, (critic_loss.item(), generator_loss.item())
