@@ -16,6 +16,7 @@ from gan_lightning.schedules import Clock
 from gan_lightning.training.checkpoint import RunCheckpoint
 from gan_lightning.training.compatibility import Circumstances, cautions, refuse_data
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.ranks import refuse_strategy
 from gan_lightning.training.timetable import END
 from gan_lightning.watching.dashboard import Dashboard
 from gan_lightning.watching.evaluation import Evaluation
@@ -91,6 +92,14 @@ def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: in
         given = Circumstances(optimizers[1], str(config.trainer.precision), real, config.loss.discriminator_norm)
         for caution in cautions(model.parts, given):
             log.warning("%s (compatibility_warnings=false silences this)", caution)
+
+
+def require_strategy(trainer: Trainer, model: GAN) -> None:
+    """Raises UserError for a strategy that would not train both networks rightly: `fit` would raise no such error."""
+    try:
+        refuse_strategy(trainer.strategy, model)
+    except ValueError as error:
+        raise UserError(f"{error}.") from error
 
 
 def require_told(config: DictConfig, model: GAN) -> None:

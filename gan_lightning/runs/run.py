@@ -31,7 +31,14 @@ from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_gr
 from gan_lightning.runs.folders import discard, goes_on, holds_run, require_same_run, start_over
 from gan_lightning.runs.hardware import build_trainer, check_hardware, duration, silence, spare_cuda_lookups
 from gan_lightning.runs.ownership import owned
-from gan_lightning.runs.parts import RunParts, build_parts, iterations, mention_moved_end, require_parts
+from gan_lightning.runs.parts import (
+    RunParts,
+    build_parts,
+    iterations,
+    mention_moved_end,
+    require_parts,
+    require_strategy,
+)
 from gan_lightning.runs.provenance import hyperparameters, provenance
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.summary import LOSSES, at_once, summarise
@@ -149,6 +156,7 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     factory = partial(parts.trainer, default_root_dir=folder)  # where anything of Lightning's own would go
     trainer = build_trainer(config, factory, callbacks(config, folder, parts, watchers), loggers, limit)
     parts.data.require_even(trainer.world_size)
+    require_strategy(trainer, parts.model)
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
     return Prepared(parts, trainer, watchers, trackers, limit, checkpoint)

@@ -19,6 +19,7 @@ from gan_lightning.sampling.files import node_of, save_generator
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.checkpoint_files import CheckpointFiles
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.ranks import require_equal_weights
 from gan_lightning.types import PositiveInt
 
 
@@ -73,6 +74,7 @@ class RunCheckpoint(IterationCallback, Checkpoint):
     def save(self, trainer: Trainer, model: GAN, kept: Sequence[str]) -> None:
         """Saves now, on all ranks together, and copies under the names `kept`."""
         require_finite_state(trainer, model, self.last_good)
+        require_equal_weights(model, trainer.global_step)
         last = self.folder / LAST
         if not trainer.is_global_zero:
             trainer.save_checkpoint(last)  # gives its part to the first rank, and writes nothing

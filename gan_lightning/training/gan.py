@@ -33,6 +33,7 @@ from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter, adapt
 from gan_lightning.training.ema import EMA
 from gan_lightning.training.minibatches import Batch, Gathered, Minibatch
+from gan_lightning.training.ranks import of_each_rank, refuse_strategy
 from gan_lightning.training.running_means import RunningMeans
 from gan_lightning.training.timetable import NETWORKS, START, OptimizerFactory, Timetable
 from gan_lightning.types import PositiveInt
@@ -130,17 +131,28 @@ class GAN(LightningModule):
 
     # What Lightning calls.
 
+    def setup(self, stage: str) -> None:
+        """Raises ValueError for a strategy that would not train both networks rightly (training/ranks.py)."""
+        if stage == "fit":
+            refuse_strategy(self.trainer.strategy, self)
+
     def configure_optimizers(self) -> list[Optimizer]:
         return self.timetable.optimizers(START, self.generator.parameters(), self.discriminator.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["running_means"] = self.means.state_dict()
-        checkpoint["gathered"] = self.gathered.state_dict()
+        states = of_each_rank(self.gathered.state_dict())
+        checkpoint["gathered"] = states[0]
+        if len(states) > 1 and any(states):
+            checkpoint["gathered_by_rank"] = states
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # Of several ranks, each goes on with what the first one had.
         self.means.load_state_dict(checkpoint["running_means"], self.device)
-        self.gathered.load_state_dict(checkpoint.get("gathered", []), self.device)
+        rank, count = ranks.place()
+        states = checkpoint.get("gathered_by_rank", [])
+        # Where there are as many ranks as there were, each goes on with its own; otherwise with what the first one had.
+        waiting = states[rank] if len(states) == count else checkpoint.get("gathered", [])
+        self.gathered.load_state_dict(waiting, self.device)
 
     def on_train_start(self) -> None:
         # The networks are on their device now, so that their tensors can be held on to.
