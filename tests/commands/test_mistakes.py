@@ -113,6 +113,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("trainer.accelerator=mps", ["trainer.accelerator", "mps", "trainer.accelerator=cpu"]),
     ("hardware=gpu", ["trainer.accelerator", "gpu", "trainer.accelerator=cpu"]),
     ("trainer.strategy=fsdp", ["trainer.strategy", "fsdp", "auto, ddp"]),
+    (
+        "trainer.sync_batchnorm=true trainer.devices=2 trainer.accelerator=cpu",
+        ["trainer.sync_batchnorm", "GPUs alone, not on cpu", "network.generator.norm=layer"],
+    ),
     ("trainer.precision=bf16-true", ["trainer.precision", "bf16-true", "bf16-mixed"]),
     ("trainer.max_epochs=0", ["trainer.max_epochs", "0", "at least 1"]),
     ("+trainer.gradient_clip_val=1.0", ["trainer.gradient_clip_val", "1.0"]),
