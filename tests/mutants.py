@@ -48,6 +48,10 @@ EQUIVALENT: dict[str, list[str]] = {
         "augmentations.py _window: offset = (_positions(images, dim) - start).detach()",
         "augmentations.py _window: return ((offset >= 0) & (offset < size)).detach()",
     ],
+    "what is there at first is overwritten": [
+        "augmentations.py _integers: numbers = -images.new_empty(len(images), 1, 1, 1, dtype=torch.int64)",
+        "augmentations.py _integers: numbers = 2 * images.new_empty(len(images), 1, 1, 1, dtype=torch.int64)",
+    ],
     "a draw equals the probability once in 2 ** 24": [
         (
             "augmentations.py DiffAugment.transform: return torch.where(_uniform(samples) <= "
@@ -71,23 +75,24 @@ EQUIVALENT: dict[str, list[str]] = {
         ),
     ],
     "1 is the default": [
-        (
-            "heads.py PullingAway.generator: directions = normalize(fake.to(torch.promote_types(fake.dtype, "
-            "torch.float32)))"
-        ),
+        "heads.py PullingAway.generator: own = normalize(fake.to(torch.promote_types(fake.dtype, torch.float32)))",
     ],
     "two turned vectors have the same cosine": [
         (
-            "heads.py PullingAway.generator: directions = "
+            "heads.py PullingAway.generator: own = "
             "-normalize(fake.to(torch.promote_types(fake.dtype, torch.float32)), dim=1)"
         ),
+        "heads.py PullingAway.generator: directions = -rows_of_ranks(own)",
     ],
     "cosines are squared": [
         "heads.py PullingAway.generator: cosines = -(directions @ directions.T)",
     ],
     "penalties start a graph of their own at these points": [
         "regularizers.py interpolate: return torch.lerp(fake, real, epsilon).detach()",
-        "regularizers.py perturb: far = (real + scale * real.std(correction=0) * torch.rand_like(real)).detach()",
+        (
+            "regularizers.py perturb: far = (real + scale * std_of_ranks(real) * drawn_like(real, "
+            "Tensor.uniform_)).detach()"
+        ),
         "regularizers.py perturb: return interpolate(far, real).detach()",
     ],
     "they have been detached": [
@@ -112,12 +117,21 @@ PRELOADED = ("torch", "_pytest", "numpy", "jaxtyping", "beartype")
 
 PROSE = {"annotation", "returns", "type_comment", "msg", "type_params"}  # fields of nodes
 # What reads no value of a tensor: the same for real and fake, and for detached ones.
-METADATA = {"shape", "ndim", "device", "dtype", "size", "dim", "numel", "len", "rand_like", "randn_like", "expand_as"}
-METADATA |= {"_uniform", "_integers", "_positions", "_window"}  # augmentations.py's
+METADATA = {"shape", "ndim", "device", "dtype", "size", "dim", "numel", "len", "new_empty", "expand_as"}
+METADATA |= {"drawn_like", "_uniform", "_integers", "_positions", "_window"}  # augmentations.py's
 # Functions whose number given by place is an axis.
 AXES = {"flatten", "sum", "mean", "unsqueeze", "squeeze", "chunk", "cat", "stack", "amax", "amin", "argmax", "argmin"}
 COMMUTATIVE = {"promote_types", "maximum", "minimum", "max", "min"}
-FRESH = ("rand", "zeros", "ones", "full", "arange", "empty", "eye")  # what makes tensors without a history
+FRESH = (
+    "drawn_like",
+    "new_empty",
+    "zeros",
+    "ones",
+    "full",
+    "arange",
+    "empty",
+    "eye",
+)  # what makes tensors without a history
 LOGGED = {"score", "diagnostics"}  # members that nobody differentiates
 # No gradient flows to the samples that a penalty is given, so that none can be cut off.
 GRAPHLESS = {"regularizers.py": {"real.detach()", "fake.detach()", "samples.detach()"}}
@@ -126,7 +140,7 @@ UNEVEN = {"softplus", "relu", "leaky_relu", "logsigmoid", "sigmoid", "exp", "log
 UNEVEN |= {"softmax", "log_softmax", "logsumexp", "cross_entropy", "binary_cross_entropy_with_logits"}
 # Either name stands for the other.
 PARTNERS = "mean sum, amin amax, min max, minimum maximum, any all, abs square, clamp_min clamp_max, sigmoid tanh"
-PARTNERS += ", clamp_min_ clamp_max_, softmax log_softmax, ones_like zeros_like, rand randn, rand_like randn_like"
+PARTNERS += ", clamp_min_ clamp_max_, softmax log_softmax, ones_like zeros_like, uniform_ normal_"
 PARTNER = {first: second for pair in PARTNERS.split(", ") for first, second in (pair.split(), pair.split()[::-1])}
 FLIPPED = {
     "Lt": (">=", "<="),

@@ -9,6 +9,7 @@ from own_parts import own_parts
 from torch.nn.functional import pad
 from typechecking import unchecked
 
+from gan_lightning import ranks
 from gan_lightning.losses import augmentations
 from gan_lightning.losses.augmentations import (
     DiffAugment,
@@ -42,6 +43,20 @@ def drawn(monkeypatch):
         monkeypatch.setattr(augmentations, "drawn_like", like)
 
     return set_to
+
+
+@pytest.mark.parametrize("part", [InstanceNoise(0.25), DiffAugment()], ids=repr)
+def test_two_devices_draw_what_one_does(monkeypatch, part):
+    """Each for its rows of the samples."""
+    samples = images(6, 3, 8, 8)
+    torch.manual_seed(3)
+
+    def transformed(rank, count):
+        monkeypatch.setattr(ranks, "place", lambda: (rank, count))
+        with ranks.together(torch.device("cpu"), 4, 7):
+            return part.transform(samples.chunk(count)[rank])
+
+    assert torch.equal(torch.cat([transformed(0, 2), transformed(1, 2)]), transformed(0, 1))
 
 
 class TestInstanceNoise:
