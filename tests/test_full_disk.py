@@ -24,7 +24,7 @@ from gan_lightning.errors import Diverged, WriteFailed
 from gan_lightning.files import replacing, write_failure
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
-from gan_lightning.runs.folders import refuse_used, reserve
+from gan_lightning.runs.folders import require_writable, reserve
 from gan_lightning.sampling.checkpoints import read_checkpoint
 
 RUN = Path(__file__).parent / "saved_runs" / "format_1"
@@ -140,7 +140,7 @@ def test_no_half_file_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, fai
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"file": "before"}
 
 
-@pytest.mark.parametrize("make", [lambda: reserve("run"), lambda: refuse_used(Path("run"))])
+@pytest.mark.parametrize("make", [lambda: reserve("run"), lambda: require_writable(Path("run"), "hydra.run.dir")])
 def test_a_run_does_not_start_without_room(make: Callable[[], object]) -> None:
     with most(1000), pytest.raises(WriteFailed, match=r"run.* can't be written: File too large \(.* MiB are free"):
         make()

@@ -14,18 +14,16 @@ from signal import SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.commands.launcher import ProcessLauncher, how_to_go_on
-from gan_lightning.config.check import ALLOWED, check
+from gan_lightning.commands.sweep import plan_sweep
+from gan_lightning.config.check import ALLOWED
 from gan_lightning.config.compose import (
     Sources,
     compose,
@@ -48,7 +46,6 @@ from gan_lightning.processes import (
     is_first_process,
     requeue,
     stop_if_asked,
-    was_requeued,
 )
 from gan_lightning.run_folder import SAVED
 from gan_lightning.runs.folders import (
@@ -58,8 +55,6 @@ from gan_lightning.runs.folders import (
     place,
     read_saved,
     require_resumable,
-    require_writable,
-    reserve,
 )
 from gan_lightning.runs.ownership import own
 
@@ -81,10 +76,6 @@ RESUMED_HYDRA = (
 )
 
 
-SCHEMA = TRAINING
-LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
-
-
 def main(arguments: list[str]) -> int:
     """Checks the command line, then lets Hydra run it: once, or once a job of a sweep. Returns the exit status."""
     end_with_parent()
@@ -102,7 +93,7 @@ def start(arguments: list[str]) -> int:
         options.remove(text)
     sources, overrides = with_plugins(sources_of(flags), flags.overrides)
     if flags.cfg == "job":
-        compose(sources, overrides, SCHEMA)  # for the sake of its messages
+        compose(sources, overrides, TRAINING)  # for the sake of its messages
     if not (flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
         asked = sources
         sources, overrides = plan(sources, overrides, flags.multirun)
@@ -135,7 +126,7 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
     with resolvers_of_its_own():
         try:
             sources, planned = plan(*with_plugins(sources, [*overrides, *named]), multirun=False)
-            config = compose(sources, planned, SCHEMA)
+            config = compose(sources, planned, TRAINING)
             return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
         except Stopped as stop:
             raise KeyboardInterrupt(*stop.args) from stop
@@ -169,35 +160,19 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
         parsed = parse(overrides, loader)
     resumed = [override for override in parsed if override.key_or_group == "resume"]
     single = [o.input_line or "" for o in parsed if not o.is_sweep_override() and o not in resumed]
-    config = compose(sources, single, SCHEMA)
+    config = compose(sources, single, TRAINING)
     for told in replacements(sources, single) if is_first_process() else ():
         print(told, file=sys.stderr)
     is_sweep = multirun or config.hydra.mode == RunMode.MULTIRUN
     if is_sweep and resumed:
         raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
     if is_sweep:
-        return plan_sweep(sources, overrides, config, parsed)
+        return sources, plan_sweep(sources, overrides, config, parsed)
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")
     if resumed and resumed[-1].value() is not None:
         return resume(sources, config, str(resumed[-1].value()), single)
     return begin(sources, config, single)
-
-
-def plan_sweep(
-    sources: Sources, overrides: list[str], config: DictConfig, parsed: Sequence[Override]
-) -> tuple[Sources, list[str]]:
-    """Checks a sweep's jobs, and fixes its folder."""
-    if config.hydra.launcher._target_ == LAUNCHER:
-        check(config.hydra.launcher, LAUNCHER, "hydra.launcher")
-    check_jobs(sources, parsed)
-    if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
-        require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
-        return sources, overrides  # a job whose folder there holds a run already is refused on its own
-    folder = Path(config.hydra.sweep.dir)
-    if not (was_requeued() and folder.is_dir()):  # else the jobs there are gone on with
-        folder = reserve(config.hydra.sweep.dir, "hydra.sweep.dir")
-    return sources, [*overrides, f"hydra.sweep.dir={override_value(folder)}"]
 
 
 def names_folder(overrides: Sequence[str]) -> bool:
@@ -210,19 +185,6 @@ def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[S
     named = names_folder(overrides)
     folder = place(without_hydra(config), config.hydra.run.dir, named)
     return sources, overrides if named else [*overrides, f"hydra.run.dir={override_value(folder)}"]
-
-
-def check_jobs(sources: Sources, overrides: Sequence[Override]) -> None:
-    """Composes as many jobs of a sweep as it takes to see every override once."""
-    try:
-        batches = BasicSweeper.split_arguments(list(overrides), None)
-    except HydraException:
-        return  # a search space rather than a list; its jobs are checked as they come
-    seen: set[str] = set()
-    for job in (job for batch in batches for job in batch):
-        if not seen.issuperset(job):
-            compose(sources, job, SCHEMA)
-            seen.update(job)
 
 
 def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str]) -> tuple[Sources, list[str]]:
@@ -251,7 +213,7 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
     overrides.append(f"plugins={json.dumps(sources.plugins)}")
     own(folder)  # before anything is written
     with brought_up_to_date(folder):
-        composed = compose(saved, overrides, SCHEMA)
+        composed = compose(saved, overrides, TRAINING)
         from gan_lightning.runs.run import require_networks
 
         require_networks(without_hydra(composed), folder)

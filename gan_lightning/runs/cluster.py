@@ -66,7 +66,7 @@ class WaitingDDP(DDPStrategy):
         assert environment is not None
         address, port = environment.main_address, environment.main_port
         told = f"process 0 of {self.num_nodes * self.num_processes} waits at {address}:{port} for the others"
-        if environment.creates_processes_externally:
+        if not isinstance(environment, LightningEnvironment):
             return told, "whatever started this one has to start them too (srun, torchrun)"
         return told, (
             "on each further node, start the same command with NODE_RANK=1, 2, … and"

@@ -50,6 +50,18 @@ class RunCheckpoint(IterationCallback, Checkpoint):
         self.keep_every = keep_every
         self.is_best = is_best
         self.last_good: int | None = None
+        self.best_at: int | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best_at": self.best_at}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.best_at = state_dict["best_at"]
+
+    def before_training(self, trainer: Trainer, model: GAN) -> None:
+        # A run that has stopped during an evaluation makes it now that it goes on.
+        if trainer.global_step != self.best_at and self.is_best(trainer.global_step):
+            self.save(trainer, model, [BEST.name])
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # none that somebody has chosen
@@ -75,6 +87,7 @@ class RunCheckpoint(IterationCallback, Checkpoint):
         """Saves now, on all ranks together, and copies under the names `kept`."""
         require_finite_state(trainer, model, self.last_good)
         require_equal_weights(model, trainer.global_step)
+        self.best_at = trainer.global_step if BEST.name in kept else self.best_at
         last = self.folder / LAST
         if not trainer.is_global_zero:
             trainer.save_checkpoint(last)  # gives its part to the first rank, and writes nothing

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-import torch
 from pytorch_lightning import Trainer
 
 from gan_lightning.processes import STOPPED, Stopped
 from gan_lightning.training.callback import IterationCallback
-from gan_lightning.training.clock import log_interval
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.ranks import Agreement
 
 SIGNALS = tuple(signal.Signals[name] for name in STOPPED)
 REQUEUES = (signal.SIGUSR1, signal.SIGUSR2)  # those by which a scheduler says that the job is to be run again
@@ -24,8 +23,8 @@ OUT_OF_TIME = 1000  # beside the signals' numbers
 class Interrupt(IterationCallback):
     """Stops the trainer when a signal has come, or after `max_time` of training; `received` names the signal.
 
-    A second Ctrl-C raises Stopped. With several ranks all must stop at one iteration: they agree on it at the log
-    points. The time is counted from the start of this process's training: a resumed run has all of it again.
+    A second Ctrl-C raises Stopped. With several ranks all must stop at one iteration: they agree on it about once a
+    second. The time is counted from the start of this process's training: a resumed run has all of it again.
     """
 
     def __init__(self, max_time: timedelta | None = None) -> None:
@@ -72,13 +71,13 @@ class Interrupt(IterationCallback):
     def before_training(self, trainer: Trainer, model: GAN) -> None:
         self.install()  # Lightning has installed its own by now, which would raise in the middle of the loop
         self.started = time.monotonic()
+        self.agreement = Agreement(model.device)
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
-        if trainer.world_size == 1:
-            trainer.should_stop |= self.is_due
-        elif trainer.global_step % log_interval(trainer) == 0:
+        iteration = trainer.global_step
+        if self.agreement.due(iteration):
             told = float(self.received or OUT_OF_TIME) if self.is_due else 0.0
-            agreed = int(trainer.strategy.reduce(torch.tensor(told, device=model.device), reduce_op="max"))
+            agreed = int(self.agreement.maximum(told, iteration))
             if agreed:
                 self.received = None if agreed == OUT_OF_TIME else signal.Signals(agreed)
                 self.is_out_of_time = agreed == OUT_OF_TIME

@@ -23,6 +23,11 @@ from gan_lightning.types import Count, PositiveInt
 from gan_lightning.watching.evaluator import Evaluator, Record, differences
 from gan_lightning.watching.loggers import Events, fenced, literal
 
+
+class Interrupted(Exception):
+    """The run is to end before the evaluation has."""
+
+
 SEED = 0  # every run, whatever its own seed, is measured by samples of the same latents
 
 
@@ -37,6 +42,9 @@ class Evaluation(IterationCallback):
         samples, reference, split: as in Evaluator.
         best: the number that decides which record is the best; None: the first for which higher or lower is better.
         patience: training stops after so many evaluations in a row without a better one; None: never.
+
+    Where `is_interrupted` becomes true during an evaluation, it is left for when the run goes on, which may come to no
+    harm by waiting; but for the last one. Of several processes all would have to leave it at once, and none does.
 
     If a run is resumed with another protocol, the best record of before is forgotten, since the two can't be compared.
 
@@ -67,6 +75,8 @@ class Evaluation(IterationCallback):
         self.records: dict[str, Record] = {}
         self.waited = 0  # evaluations since the best
         self.stopped = False
+        self.is_interrupted: Callable[[], bool] = lambda: False
+        self.is_owed = False
 
     @property
     def features(self) -> Callable[[Tensor], Tensor] | None:
@@ -78,17 +88,20 @@ class Evaluation(IterationCallback):
 
     def state_dict(self) -> dict[str, Any]:
         # As text: a checkpoint holds plain containers, and these are nested ones.
-        return {"records": json.dumps(self.records), "waited": self.waited}
+        return {"records": json.dumps(self.records), "waited": self.waited, "is_owed": self.is_owed}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         records = json.loads(state_dict["records"])
         self.records = {name: formats.upgrade_record(record) for name, record in records.items()}
         self.waited = state_dict["waited"]
+        self.is_owed = state_dict.get("is_owed", False)  # which earlier runs don't tell
 
     def before_training(self, trainer: Trainer, model: GAN) -> None:
         if self.evaluator is not None:
             self.evaluator.network.module.to(model.device)
             self.require_ranked(model)
+            if self.is_owed:
+                self.evaluate(trainer, model)
 
     def require_ranked(self, model: GAN) -> None:
         """Raises UserError if what the run is to be ranked by can't be measured, of which nobody would be told."""
@@ -104,10 +117,22 @@ class Evaluation(IterationCallback):
         iteration = trainer.global_step
         if self.evaluator is None or self.every is None:
             return
-        if iteration % self.every and iteration != trainer.max_steps:
-            return
+        if iteration % self.every == 0 or iteration == trainer.max_steps:
+            self.evaluate(trainer, model)
+
+    def evaluate(self, trainer: Trainer, model: GAN) -> None:
+        """Measures the average as it is, keeps the record and logs it; unless it is interrupted."""
+        assert self.evaluator is not None
+        iteration = trainer.global_step
         share_buffers(model.ema_generator)
-        record = self.evaluator.measure(model.ema_generator, model.latents, device=model.device)
+        is_last = iteration == trainer.max_steps  # after which no run goes on
+        progress = self.look_up if trainer.world_size == 1 and not is_last else ignore
+        try:
+            record = self.evaluator.measure(model.ema_generator, model.latents, device=model.device, progress=progress)
+        except Interrupted:
+            self.is_owed = True
+            return
+        self.is_owed = False
         # Processes that train together have measured the same samples, but the decision must be one.
         record = {"iteration": iteration, **trainer.strategy.broadcast(record)}
         is_new = self.is_another_protocol(record)
@@ -122,6 +147,11 @@ class Evaluation(IterationCallback):
         if self.patience is not None and self.waited >= self.patience:
             rank_zero_info(f"{self.ranking} has not become better for {self.waited} evaluations: stopping.")
             trainer.should_stop = self.stopped = True
+
+    def look_up(self, drawn: int) -> None:
+        """Raises Interrupted if the run is to end."""
+        if self.is_interrupted():
+            raise Interrupted
 
     def note(self, record: Record) -> None:
         """Keeps a record as the last one, and as the best if it is."""
@@ -158,6 +188,10 @@ class Evaluation(IterationCallback):
     def is_best(self, iteration: int) -> bool:
         """Whether the best record is that of this iteration."""
         return bool(self.records) and self.records["best"]["iteration"] == iteration
+
+
+def ignore(drawn: int) -> None:
+    """Lets an evaluation go on."""
 
 
 def as_text(record: Record) -> str:

@@ -117,7 +117,8 @@ class Evaluator:
         """The record of a generator on `device`: values by name, their intervals, what was left out and why, protocol.
 
         Where processes train together all of them must call this; each makes a share of the samples and gets the whole
-        record. `progress` is told how many samples have been drawn since it was last called.
+        record. `progress` is told how many samples have been drawn since it was last called, 0 between metrics; what it
+        raises ends the evaluation.
         """
         started = time.monotonic()
         fake = self.draw(generator, latents, device, progress)
@@ -125,6 +126,7 @@ class Evaluator:
         intervals: dict[str, tuple[float, float]] = {}
         left_out: dict[str, str] = {}
         for name, metric in self.metrics.items():
+            progress(0)
             if reason := metric.missing(self.real, fake):
                 left_out[name] = reason
                 continue
@@ -166,18 +168,20 @@ class Evaluator:
         labels = self.labels() if generator.classes else None
         starts = range(0, self.samples, self.batch_size)
         rank, ranks = place()
+        made: dict[int, tuple[Tensor, Tensor, Tensor | None]] = {}
         mode = generator.training
         generator.eval()
-        made: dict[int, tuple[Tensor, Tensor, Tensor | None]] = {}
-        for start in starts[rank::ranks]:
-            rows = slice(start, start + self.batch_size)
-            drawn = decode(generator, latents[rows], device, None if labels is None else labels[rows])
-            if not drawn.isfinite().all():
-                raise FloatingPointError("generated samples are not finite: training has diverged.")
-            drawn = to_pixels(drawn) if drawn.ndim == 4 else drawn
-            made[start] = (drawn, *self.network(drawn, self.batch_size))
-            progress(len(drawn))
-        generator.train(mode)
+        try:
+            for start in starts[rank::ranks]:
+                rows = slice(start, start + self.batch_size)
+                drawn = decode(generator, latents[rows], device, None if labels is None else labels[rows])
+                if not drawn.isfinite().all():
+                    raise FloatingPointError("generated samples are not finite: training has diverged.")
+                drawn = to_pixels(drawn) if drawn.ndim == 4 else drawn
+                made[start] = (drawn, *self.network(drawn, self.batch_size))
+                progress(len(drawn))
+        finally:
+            generator.train(mode)
         samples, features, logits = zip(*(batch for _, batch in sorted(gathered(made).items())), strict=True)
         joined = None if logits[0] is None else torch.cat(logits)
         own_classes = self.network.own_classes

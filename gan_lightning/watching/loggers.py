@@ -87,7 +87,12 @@ class MetricsTable(Logger):
             told = f"{self.path} had {lines} that can't be read and is gone on with without; {kept} has all."
             logging.getLogger(__name__).warning("%s", printable(told))
         self.columns = table.columns
-        self._rewrite([row for number, row in table.rows.items() if number <= iteration])
+        last = table.rows.get(iteration)
+        self._rewrite([row for number, row in table.rows.items() if number < iteration])
+        if last is not None:  # which is added to where an evaluation is made up for
+            self.last_at = self.path.stat().st_size
+            self.last = last | {"iteration": iteration}
+            self._append(self.last)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:

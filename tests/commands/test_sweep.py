@@ -14,6 +14,8 @@ from rich.console import Console
 
 from gan_lightning.commands import launcher
 from gan_lightning.commands.launcher import CONSOLE, Job, ProcessLauncher, default_jobs, name_jobs, report, table
+from gan_lightning.commands.train import plan
+from gan_lightning.config.compose import Sources
 from gan_lightning.config.resolvers import LONGEST, default_iterations, folder_name
 from gan_lightning.processes import LEASH
 
@@ -123,6 +125,36 @@ def test_every_combination_is_a_job_with_a_folder(
         assert f'hydra.run.dir="{folder}"' in process.command
     assert "Traceback" not in outcome.err
     assert not (here / "outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        ("seed=1,1", r"seed=1 is there twice \(seed=1\)"),
+        (
+            "dataset=mnist dataset.root=a/b,a_b",
+            r"dataset\.root=a/b and dataset=mnist dataset\.root=a_b would be in one",
+        ),
+        ("seed=1,2 hydra.sweep.subdir=x", r"seed=1 hydra\.sweep\.subdir=x and seed=2 .* in one folder \(x\)"),
+        ("loss=vanilla,wgan_gp seed=1,2 hydra.sweep.subdir=${loss.name}", r"seed=1 .* and .*seed=2 .* \(vanilla\)"),
+    ],
+)
+def test_jobs_that_would_share_a_folder_are_refused(
+    command: Callable[..., Any], here: Path, overrides: str, told: str
+) -> None:
+    outcome = command("-m", *overrides.split())
+    assert outcome.status == 2
+    assert re.search(told, outcome.err)
+    assert not list(here.iterdir())
+
+
+@pytest.mark.parametrize(
+    "subdir", ["${loss.name}", "${hydra.job.num}", "a_${hydra.job.id}", "${hydra.job.override_dirname}"]
+)
+def test_folders_of_jobs_may_be_named_otherwise(here: Path, subdir: str) -> None:
+    overrides = ["loss=vanilla,wgan_gp", f"hydra.sweep.subdir={subdir}"]
+    _, planned = plan(Sources("train"), overrides, multirun=True)
+    assert planned[:-1] == overrides
 
 
 # One by one.

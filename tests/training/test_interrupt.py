@@ -10,10 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from omegaconf import OmegaConf
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from gan_lightning.__main__ import main
+from gan_lightning.archives import load_archive
+from gan_lightning.errors import UserError
+from gan_lightning.runs.hardware import duration
 from gan_lightning.training.interrupt import SIGNALS
+from gan_lightning.watching.evaluator import Evaluator
 
 EACH = "trainer.log_every_n_steps=1"
 
@@ -68,6 +74,59 @@ def test_a_signal_ends_the_run_after_its_iteration_and_handlers_are_put_back(tin
     same(resumed.checkpoint()["state_dict"], whole.checkpoint()["state_dict"])
     same(resumed.checkpoint()["optimizer_states"], whole.checkpoint()["optimizer_states"])
     assert resumed.rows() == whole.rows()
+
+
+def test_an_evaluation_gives_way_and_is_made_up_for(tiny, resume, watch, same, monkeypatch):
+    measured = ("evaluation.every=2", "evaluation.samples=8", "extractor=identity", "metric=[frechet,sliced]", EACH)
+    whole = tiny("whole", *measured, "trainer.max_steps=6")
+    draw = Evaluator.draw
+
+    def slow(self: Evaluator, *arguments: Any) -> Any:
+        """A signal comes while samples are drawn at iteration 4."""
+        drawn = draw(self, *arguments)
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return drawn
+
+    calls: list[int] = []
+    monkeypatch.setattr(Evaluator, "draw", slow)
+    stopped = tiny("run", *measured, "trainer.max_steps=6")
+    assert (stopped.run.status, stopped.run.iteration) == ("SIGTERM", 4)
+    assert stopped.checkpoint()["global_step"] == 4
+    assert stopped.results()["evaluation"]["last"]["iteration"] == 2
+
+    monkeypatch.undo()
+    resumed = resume(stopped.path)
+    assert resumed.run.status == "finished"
+    same(resumed.checkpoint()["state_dict"], whole.checkpoint()["state_dict"])
+    assert resumed.rows() == whole.rows()
+    for kind in ("last", "best"):
+        one, other = (each.results()["evaluation"][kind] for each in (resumed, whole))
+        assert (one["iteration"], one["values"]) == (other["iteration"], other["values"])
+    best = load_archive(resumed.path / "checkpoints" / "best.ckpt")
+    assert best["global_step"] == whole.results()["evaluation"]["best"]["iteration"]
+
+
+def test_a_run_out_of_time_says_so_and_goes_on(tiny, resume, same, capsys):
+    whole = tiny("whole", "trainer.max_steps=9", EACH)
+    stopped = tiny("run", "trainer.max_steps=9", "trainer.max_time={seconds: 0}", EACH)
+    assert stopped.run.status == stopped.results()["status"] == "max_time"
+    assert stopped.run.iteration == 1
+    told = capsys.readouterr().out
+    assert "Stopped by trainer.max_time at iteration 1" in told
+    assert f"resume={stopped.path}" in told
+    again = resume(stopped.path)
+    assert (again.run.status, again.run.iteration) == ("max_time", 2)
+    finished = resume(stopped.path, "trainer.max_time=null")
+    assert finished.run.status == "finished"
+    same(finished.checkpoint()["state_dict"], whole.checkpoint()["state_dict"])
+
+
+@pytest.mark.parametrize("value", ["5", "12:00", "[1,2]", "{hour: 1}", "true"])
+def test_times_that_are_none(value):
+    with pytest.raises(UserError, match=r"trainer\.max_time is .*DAYS:HOURS:MINUTES:SECONDS"):
+        duration(OmegaConf.create({"time": yaml.safe_load(value)}).time)
 
 
 def test_handlers_are_put_back_after_an_error(tiny, watch):
