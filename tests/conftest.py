@@ -1,7 +1,9 @@
 """What every test gets: no network, and few threads, so that the suite can run in parallel processes."""
 
+import logging
 import os
 import socket
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -20,6 +22,17 @@ def tiny() -> tuple[str, ...]:
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is kept for later, trained classifiers and decoded images, is kept in a folder of the tests' own."""
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(autouse=True)
+def _logs_closed() -> Iterator[None]:
+    """The log of a run that was started in this process is closed with the test."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield
+    for handler in [each for each in root.handlers if isinstance(each, logging.FileHandler) and each not in before]:
+        root.removeHandler(handler)
+        handler.close()
 
 
 @pytest.fixture(autouse=True)

@@ -73,8 +73,9 @@ def finish_samples(folder: Path, config: DictConfig, checkpoint: Checkpoint, par
     path = folder / SAMPLES / f"{checkpoint.iteration:08d}.png"
     if path.is_file():
         return False
+    picture = sample_grids(folder, config, parts).picture(parts.model)
     path.parent.mkdir(exist_ok=True)
-    save_png(sample_grids(folder, config, parts).picture(parts.model), path)
+    save_png(picture, path)
     return True
 
 
@@ -115,7 +116,9 @@ def from_checkpoint(checkpoint: Checkpoint, model: GAN, seed: int) -> Results:
 
 
 def sample_grids(folder: Path, config: DictConfig, parts: RunParts) -> SampleGrids:
-    """What draws a run's pictures."""
+    """What draws a run's pictures. Raises UserError if something else is where they go."""
+    if os.path.lexists(folder / SAMPLES) and not (folder / SAMPLES).is_dir():
+        raise UserError(f"{folder / SAMPLES} is not a folder, which pictures need; the run's folder is damaged.")
     shown = config.samples.count if len(parts.data.sample_shape) == 3 else POINTS
     return parts.samples(folder=folder, real=parts.data.first(shown).as_floats().samples, seed=config.seed)
 

@@ -152,9 +152,10 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     watchers = watch(config, parts)
     if resumed_at is None and is_first_process() and holds_run(folder):
         start_over(folder)
+    present = callbacks(config, folder, parts, watchers)
     loggers = [Events(folder, resumed_at), MetricsTable(folder / METRICS, resumed_at)]
     factory = partial(parts.trainer, default_root_dir=folder)  # where anything of Lightning's own would go
-    trainer = build_trainer(config, factory, callbacks(config, folder, parts, watchers), loggers, limit)
+    trainer = build_trainer(config, factory, present, loggers, limit)
     parts.data.require_even(trainer.world_size)
     require_strategy(trainer, parts.model)
     trackers = open_trackers(parts.logger, folder)

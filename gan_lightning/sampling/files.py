@@ -67,6 +67,8 @@ def node_of(generator: nn.Module, node: Mapping[str, Any]) -> dict[str, Any]:
 
 def read_generator(path: Path) -> GeneratorFile:
     """What `save_generator` wrote, in this format or an earlier one. Raises UserError for any other file."""
+    if not path.is_file():  # to open a pipe may take forever
+        raise UserError(f"{path} can't be read as a generator: there is no such file.")
     try:
         # Of a header that claims more than the file has, this raises.
         with safe_open(path, framework="pt") as file:

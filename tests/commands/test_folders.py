@@ -123,7 +123,7 @@ def test_a_folder_that_may_not_be_written_to(here: Path, monkeypatch: pytest.Mon
         raise PermissionError(13, "Permission denied", str(self))
 
     (here / "run").mkdir()
-    monkeypatch.setattr(Path, "touch", refuse)
+    monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(UserError, match=r"hydra\.run\.dir is .*run.*Permission denied"):
         require_writable(here / "run", "hydra.run.dir")
     monkeypatch.setattr(Path, "mkdir", refuse)

@@ -1,6 +1,7 @@
 """A run that was killed after its last checkpoint, or has lost files since, is finished by resuming it."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from trained import RunFolder
 
+from gan_lightning.errors import UserError
 from gan_lightning.runs import results
 from gan_lightning.sampling.files import read_generator
 
@@ -58,10 +60,17 @@ def test_finishing_twice_changes_nothing(killed, resume):
     assert killed.files() == before
 
 
+def pipe(run: RunFolder) -> None:
+    """Something that isn't to be waited for."""
+    (run.path / "generator.safetensors").unlink()
+    os.mkfifo(run.path / "generator.safetensors")
+
+
 LOSSES: dict[str, tuple[Callable[[RunFolder], object], str]] = {
     "no results": (lambda run: (run.path / "results.json").unlink(), "results.json"),
     "no JSON": (lambda run: (run.path / "results.json").write_text("{"), "results.json"),
     "damaged": (lambda run: (run.path / "generator.safetensors").write_bytes(b"x" * 100), "generator.safetensors"),
+    "a pipe": (pipe, "generator.safetensors"),
     "failed": (
         lambda run: (run.path / "results.json").write_text(json.dumps({**run.results(), "status": "failed"})),
         "results.json",
@@ -103,3 +112,15 @@ def test_a_run_of_the_first_format_is_finished(tmp_path: Path, resume):
 
     assert results.read(run).metrics.keys() >= {"loss/generator", "progress/seconds"}
     assert read_generator(run / "generator.safetensors").iteration == results.read(run).iteration == 20
+
+
+@pytest.mark.parametrize("steps", [4, 6])
+def test_a_file_where_pictures_go_is_named(complete, tmp_path, resume, steps):
+    run = RunFolder(shutil.copytree(complete.path, tmp_path / "run"))
+    shutil.rmtree(run.path / "samples")
+    (run.path / "samples").write_text("")
+    before = run.files()
+
+    with pytest.raises(UserError, match=r"run/samples is not a folder"):
+        resume(run.path, f"trainer.max_steps={steps}")
+    assert run.files() == before
