@@ -50,6 +50,8 @@ def rename_linked(path: Path, name: Path) -> None:
     """Gives a file that is about to be replaced another name, in the place of what has that, and leaves it its own."""
     link = name.with_name(f"{name.name}.tmp")
     link.unlink(missing_ok=True)
+    if name.is_dir():  # whoever put it there
+        os.replace(name, unused(name.with_stem(f"{name.stem}.damaged")))
     if name.exists() and name.samefile(path):  # by a process that was killed here; to rename links of one file is void
         return
     try:

@@ -16,12 +16,22 @@ GENERATOR = Path("generator.safetensors")  # the average generator, with its con
 SAMPLES = Path("samples")
 METRICS = Path("metrics.csv")
 RESULTS = Path("results.json")
+LOG = Path("train.log")
 
 
 def last_saved(run: Path) -> float | None:
     """The time of a run's newest checkpoint, in seconds since 1970; None if it has none to go on from."""
     files = [file for file in (run / LAST, run / PREVIOUS) if file.is_file()]
     return max((file.stat().st_mtime for file in files), default=None)
+
+
+def require_places(run: Path) -> None:
+    """Raises UserError if something of another kind is where a run that is gone on with writes its files."""
+    for file in (CONFIG, METRICS, RESULTS, GENERATOR, LOG):
+        if (run / file).is_dir():
+            raise UserError(f"{run / file} is a folder, where a run has a file; the run's folder is damaged.")
+    if os.path.lexists(run / SAMPLES) and not (run / SAMPLES).is_dir():
+        raise UserError(f"{run / SAMPLES} is not a folder, which pictures need; the run's folder is damaged.")
 
 
 def find_generator(run: str) -> Path:

@@ -109,3 +109,13 @@ def test_where_a_process_is_killed_while_it_renames_nothing_is_lost_or_left(tmp_
 
     assert (path.read_text(), before.read_text()) == ("third", "second")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_folder_in_the_place_of_the_other_name_is_put_aside(tmp_path):
+    path, before = tmp_path / "file.txt", tmp_path / "before.txt"
+    path.write_text("first")
+    before.mkdir()
+    with replacing(path, before=before) as temporary:
+        temporary.write_text("second")
+    assert (path.read_text(), before.read_text()) == ("second", "first")
+    assert (tmp_path / "before.damaged.txt").is_dir()

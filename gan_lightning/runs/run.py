@@ -24,7 +24,7 @@ from gan_lightning.files import replacing
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked
-from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES, SAVED
+from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES, SAVED, require_places
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_grids, set_aside
@@ -164,10 +164,10 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
 
 
 def require_networks(config: DictConfig, folder: Path) -> None:
-    """Raises UserError if the networks of a saved config fit neither its data nor the checkpoint to go on from.
-
-    The networks take no memory for that.
+    """Raises UserError if the networks of a saved config fit neither its data nor the checkpoint to go on from, or if
+    the folder has something else in the place of a file. The networks take no memory for that.
     """
+    require_places(folder)
     path, content, _ = read_last(folder)
     state = content["state_dict"]
     wraps: dict[str, Callable[[nn.Module], nn.Module]] = {

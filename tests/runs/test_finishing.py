@@ -114,13 +114,23 @@ def test_a_run_of_the_first_format_is_finished(tmp_path: Path, resume):
     assert read_generator(run / "generator.safetensors").iteration == results.read(run).iteration == 20
 
 
+PLACES = ("config.yaml", "metrics.csv", "results.json", "generator.safetensors", "train.log")
+
+
 @pytest.mark.parametrize("steps", [4, 6])
-def test_a_file_where_pictures_go_is_named(complete, tmp_path, resume, steps):
+def test_what_is_in_the_place_of_a_runs_file_is_named(complete, tmp_path, resume, steps):
     run = RunFolder(shutil.copytree(complete.path, tmp_path / "run"))
-    shutil.rmtree(run.path / "samples")
+    shutil.move(run.path / "samples", tmp_path / "samples")
     (run.path / "samples").write_text("")
     before = run.files()
-
     with pytest.raises(UserError, match=r"run/samples is not a folder"):
         resume(run.path, f"trainer.max_steps={steps}")
     assert run.files() == before
+
+    (run.path / "samples").unlink()
+    for name in PLACES:
+        (run.path / name).unlink(missing_ok=True)
+        (run.path / name).mkdir()
+        with pytest.raises(UserError, match=rf"run/{name} is a folder, where a run has a file"):
+            resume(run.path, f"trainer.max_steps={steps}")
+        (run.path / name).rmdir()
