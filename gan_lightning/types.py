@@ -26,6 +26,18 @@ class Range:
         return " and ".join(end for end in (low, high) if end)
 
 
+@dataclass(frozen=True)
+class Filled:
+    """Text that is not empty, as the value of an unset shell variable is: a path of that kind is the current folder."""
+
+    def __contains__(self, value: str) -> bool:
+        return bool(str(value).strip())
+
+    def __str__(self) -> str:
+        return "a path, and not empty as an unset shell variable is"
+
+
+FilePath = Annotated[str, Filled()]
 PositiveInt = Annotated[int, Range(low=1)]
 Count = Annotated[int, Range(low=1, high=1_000_000)]  # of what is held in memory at once, so that no file asks for all
 NonNegativeInt = Annotated[int, Range(low=0)]
@@ -50,5 +62,6 @@ def check_ranges(instance: Any) -> None:
         for each in (hint, *get_args(hint)):  # of `PositiveInt | None` too
             for bounds in getattr(each, "__metadata__", ()):
                 for value in field if isinstance(field, list | tuple) else getattr(field, "extremes", (field,)):
-                    if isinstance(bounds, Range) and isinstance(value, int | float) and value not in bounds:
-                        raise ValueError(f"{name} must be {bounds}, got {value}")
+                    kind = str if isinstance(bounds, Filled) else int | float
+                    if isinstance(bounds, Range | Filled) and isinstance(value, kind) and value not in bounds:
+                        raise ValueError(f"{name} must be {bounds}, got {value!r}")

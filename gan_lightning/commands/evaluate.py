@@ -28,7 +28,7 @@ from gan_lightning.run_folder import CONFIG, GENERATOR, RESULTS, find_generator
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.suggest import did_you_mean
-from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
+from gan_lightning.types import FilePath, NonNegativeInt, PositiveInt, Seed
 
 if TYPE_CHECKING:
     from gan_lightning.sampling.sampler import Sampler
@@ -42,7 +42,7 @@ CELL = 20  # characters that a number, its interval and the space between column
 class Evaluating:
     """The keys of conf/evaluate.yaml."""
 
-    run: str
+    run: FilePath
     plugins: list[str]
     samples: PositiveInt
     reference: PositiveInt | None
@@ -52,7 +52,7 @@ class Evaluating:
     intervals: NonNegativeInt
     batch_size: PositiveInt
     device: Literal["cpu", "cuda", "mps"]
-    root: str | None
+    root: FilePath | None
     extractor: Annotated[Node, Builds("gan_lightning.metrics.Extractor")] | None
     metric: dict[str, Annotated[Node, Builds("gan_lightning.metrics.Metric")]]
 

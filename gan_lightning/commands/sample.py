@@ -16,7 +16,7 @@ from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import unused, write_failure
 from gan_lightning.run_folder import find_generator
-from gan_lightning.types import NonNegativeInt, PositiveInt, Seed
+from gan_lightning.types import FilePath, NonNegativeInt, PositiveInt, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,11 +31,11 @@ PICTURE = re.compile(r"\d{5,}\.png")  # as pictures.save_pngs names them
 class Sampling:
     """The keys of conf/sample.yaml."""
 
-    run: str
+    run: FilePath
     plugins: list[str]
     n: PositiveInt
     seed: Seed
-    out: str
+    out: FilePath
     label: NonNegativeInt | None
     interpolate: list[int] | None
     frames: PositiveInt

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from gan_lightning.config.signature import UnreadableError, find, last_name
-from gan_lightning.types import Range
+from gan_lightning.types import Filled, Range
 
 # Packages whose annotations say less than their code: names there accept anything.
 LOOSE = ("pytorch_lightning", "torch", "torchmetrics", "torchvision")
@@ -24,7 +24,7 @@ class Expectation:
 
     words: str
     fits: Callable[[Any], bool]  # the type alone: neither its range nor its items
-    bounds: Range | None = None
+    bounds: Range | Filled | None = None
     choices: tuple[Any, ...] = ()
     items: "tuple[Alternatives, ...]" = ()  # of a list, in turn; a single one stands for all
     values: "Alternatives" = ()  # of a mapping
@@ -147,8 +147,11 @@ def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:
                 kind, *within = (str(ast.literal_eval(argument)) for argument in call.args)
                 return (replace(INSTANCE, kind=kind, within=tuple(within)),)
         bounds = next((_range(call) for call in calls if last_name(call.func) == "Range"), None)
+        limits = Filled() if any(last_name(call.func) == "Filled" for call in calls) else bounds
         plain = _alternatives(arguments[0], module)
-        return tuple(replace(inner, bounds=bounds) if inner in (INTEGER, NUMBER) else inner for inner in plain)
+        return tuple(
+            replace(each, bounds=limits) if each in (INTEGER, NUMBER, NAMED["str"]) else each for each in plain
+        )
     if name in ("Optional", "Union"):
         either = tuple(inner for argument in arguments for inner in _alternatives(argument, module))
         return (*either, NOTHING) if name == "Optional" else either

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from gan_lightning.schedules import Scheduled
-from gan_lightning.types import Count, Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, Seed
+from gan_lightning.types import Count, FilePath, Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, Seed
 
 Threads = Annotated[int, Range(low=1, high=1024)]
 
@@ -41,8 +41,8 @@ class Dataset:
     memory_gib: NonNegativeFloat
     channels: PositiveInt | None = None
     image_size: PositiveInt | None = None
-    root: str | None = None
-    cache_dir: str | None = None
+    root: FilePath | None = None
+    cache_dir: FilePath | None = None
     skip_corrupt: bool | None = None
 
 

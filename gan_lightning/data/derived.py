@@ -9,7 +9,7 @@ from gan_lightning.data.sources import Digits
 from gan_lightning.data.torchvision_sets import TorchvisionSource
 from gan_lightning.samples import SampleSet
 from gan_lightning.seeds import mix
-from gan_lightning.types import Count, Range, Seed, check_ranges
+from gan_lightning.types import Count, FilePath, Range, Seed, check_ranges
 
 Ratio = Annotated[float, Range(low=0, high=1, open_low=True)]
 
@@ -22,7 +22,7 @@ class StackedMNIST:
     with replacement from one split of MNIST; PacGAN's code draws from training and test images together.
     """
 
-    root: str
+    root: FilePath
     count: Count = 128_000
     seed: Seed = 0
     split: Literal["train", "test"] = "train"

@@ -19,7 +19,7 @@ from gan_lightning.data.image_folder import ImageFolder, Side
 from gan_lightning.data.torchvision_formats import FORMATS, Files, Format, SourceSplit
 from gan_lightning.errors import UserError
 from gan_lightning.samples import SampleSet
-from gan_lightning.types import check_ranges
+from gan_lightning.types import FilePath, check_ranges
 
 DOWNLOAD_TIMEOUT = 30.0  # seconds a server may stay silent
 
@@ -32,8 +32,11 @@ class TorchvisionSource:
     """
 
     name: str
-    root: str
+    root: FilePath
     split: SourceSplit = "train"
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
     def load(self) -> SampleSet:
         """Returns the split at its native size: (N, 1, 28, 28), or (N, 3, 32, 32) for CIFAR and SVHN, (N, 3, 96, 96)
@@ -68,10 +71,10 @@ class CelebA:
     validation and test splits included. Nothing is downloaded.
     """
 
-    root: str
+    root: FilePath
     image_size: Side
     skip_corrupt: bool = False
-    cache_dir: str | None = None
+    cache_dir: FilePath | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -99,6 +102,7 @@ def _download(format_: Format, split: SourceSplit, root: Path, missing: list[Pat
     lacking = f"dataset.root is {root}, where {format_.name} is not there ({_names(missing)} missing)"
     copy = f"copy the files to {(root / missing[0]).parent}"
     digits = "or use dataset=digits, which needs no download."
+    was_there = root.is_dir()
     try:
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as folder, _quiet_and_impatient():
@@ -108,8 +112,9 @@ def _download(format_: Format, split: SourceSplit, root: Path, missing: list[Pat
                 (root / file).parent.mkdir(parents=True, exist_ok=True)
                 os.replace(Path(folder, file), root / file)
     except (RuntimeError, OSError, EOFError, http.client.HTTPException) as error:
-        with contextlib.suppress(OSError):  # it was there before, with something in it
-            root.rmdir()
+        if not was_there:
+            with contextlib.suppress(OSError):  # another run that began here has put something into it
+                root.rmdir()
         # An HTTPError is an OSError with a filename too: the address.
         if isinstance(error, OSError) and error.filename and not isinstance(error, URLError):
             raise UserError(

@@ -14,6 +14,7 @@ from gan_lightning.metrics.extractor import FeatureNetwork
 from gan_lightning.metrics.weights import AT_ONCE, file_hash, fill, in_colour, require_pictures, weights_file
 from gan_lightning.samples import SampleSet
 from gan_lightning.suggest import did_you_mean
+from gan_lightning.types import FilePath
 
 
 def build_classifier(model: str) -> nn.Module:
@@ -59,7 +60,7 @@ class Torchvision:
 
     learns: ClassVar[bool] = False
     model: str = "resnet50"
-    weights: str | None = None
+    weights: FilePath | None = None
 
     def open(self, training: SampleSet, held_out: SampleSet, device: torch.device | str = "cpu") -> FeatureNetwork:
         """Raises UserError for samples that are not pictures, an unknown model, and a file that isn't its."""

@@ -21,7 +21,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.files import cache_folder, parse_json, replacing
 from gan_lightning.metrics.extractor import FeatureNetwork
 from gan_lightning.samples import SampleSet
-from gan_lightning.types import Count, Range, Seed, check_ranges
+from gan_lightning.types import Count, FilePath, Range, Seed, check_ranges
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class Classifier:
     steps: Count = 2000
     width: Annotated[int, Range(low=1, high=1024)] = 16
     seed: Seed = 0
-    cache_dir: str | None = None
+    cache_dir: FilePath | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -22,6 +22,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.metrics.extractor import FeatureNetwork
 from gan_lightning.metrics.weights import AT_ONCE, file_hash, fill, in_colour, require_pictures, weights_file
 from gan_lightning.samples import SampleSet
+from gan_lightning.types import FilePath
 
 URL = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -114,7 +115,7 @@ class Inception:
     """
 
     learns: ClassVar[bool] = False
-    weights: str | None = None
+    weights: FilePath | None = None
     sha256: str = SHA256
 
     def open(self, training: SampleSet, held_out: SampleSet, device: torch.device | str = "cpu") -> FeatureNetwork:

@@ -296,6 +296,20 @@ def test_offline_and_absent(tmp_path: Path, calls: list[float | None]) -> None:
     assert not root.exists()  # nothing half-done stays behind
 
 
+def test_a_failed_download_leaves_an_empty_folder_of_the_users(tmp_path: Path) -> None:
+    root = tmp_path / "mine"
+    root.mkdir()
+    message(TorchvisionSource("MNIST", str(root)))
+    assert list(root.iterdir()) == []
+
+
+@pytest.mark.parametrize("source", [TorchvisionSource, CelebA])
+def test_an_empty_root_is_not_the_current_folder(source: Any) -> None:
+    name = {"name": "MNIST"} if source is TorchvisionSource else {"image_size": 8}
+    with pytest.raises(ValueError, match=r"^root must be a path, and not empty .*, got ''$"):
+        source(root="", **name)
+
+
 def test_offline_and_absent_cifar_names_its_own_folder(tmp_path: Path) -> None:
     text = message(TorchvisionSource("CIFAR10", str(tmp_path)))
     assert f"copy the files to {tmp_path}/cifar-10-batches-py, or connect" in text
