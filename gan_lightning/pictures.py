@@ -21,7 +21,12 @@ def to_pixels(images: Tensor) -> Tensor:
 
 
 def drawable(images: Tensor) -> Tensor:
-    """Images (N, C, H, W) as grey or colour: with any other number of channels, their mean."""
+    """Images (N, C, H, W) in [-1, 1] as grey or colour: 4 channels as colour on white, by the transparency that is the
+    last; of any other number, their mean.
+    """
+    if images.shape[1] == 4:
+        opacity = images[:, 3:].add(1).div(2).clamp(0, 1)
+        return images[:, :3] * opacity + (1 - opacity)
     return images if images.shape[1] in (1, 3) else images.mean(1, keepdim=True)
 
 
@@ -45,13 +50,13 @@ def grid(images: Tensor, columns: int | None = None) -> Tensor:
 
 
 def as_image(pixels: Tensor) -> Image.Image:
-    """uint8 pixels (C, H, W) with 1 or 3 channels as Pillow's grey or colour image."""
+    """uint8 pixels (C, H, W) with 1, 3 or 4 channels as Pillow's grey or colour image, 4 with transparency."""
     array = pixels.numpy()
     return Image.fromarray(array[0] if len(array) == 1 else array.transpose(1, 2, 0))
 
 
 def save_png(pixels: Tensor, path: Path) -> None:
-    """Writes uint8 pixels (C, H, W) with 1 or 3 channels as a PNG; the same pixels give the same bytes."""
+    """Writes uint8 pixels (C, H, W) with 1, 3 or 4 channels as a PNG; the same pixels give the same bytes."""
     with replacing(path, lasting=False) as temporary:
         as_image(pixels).save(temporary, format="PNG")
 
@@ -60,7 +65,8 @@ def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:
     """Writes images (N, C, H, W) in [-1, 1] at native size as folder/00000.png, 00001.png, …; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{index:05d}.png" for index in range(len(images))]
-    for pixels, path in zip(to_pixels(drawable(images)), paths, strict=True):
+    stored = images if images.shape[1] == 4 else drawable(images)
+    for pixels, path in zip(to_pixels(stored), paths, strict=True):
         save_png(pixels, path)
     return paths
 

@@ -62,6 +62,7 @@ def check_ranges(instance: Any) -> None:
         for each in (hint, *get_args(hint)):  # of `PositiveInt | None` too
             for bounds in getattr(each, "__metadata__", ()):
                 for value in field if isinstance(field, list | tuple) else getattr(field, "extremes", (field,)):
-                    kind = str if isinstance(bounds, Filled) else int | float
-                    if isinstance(bounds, Range | Filled) and isinstance(value, kind) and value not in bounds:
+                    is_number = isinstance(bounds, Range) and isinstance(value, int | float)
+                    is_text = isinstance(bounds, Filled) and isinstance(value, str)
+                    if (is_number or is_text) and value not in bounds:
                         raise ValueError(f"{name} must be {bounds}, got {value!r}")

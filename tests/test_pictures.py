@@ -271,3 +271,13 @@ def test_images_of_other_channels_are_drawn_by_their_mean():
     assert torch.equal(grid(images), grid(images.mean(1, keepdim=True)))
     for channels in (1, 3):
         assert drawable(images[:, :1].expand(-1, channels, -1, -1)).shape[1] == channels
+
+
+def test_transparent_images_are_drawn_on_white_and_saved_as_they_are(tmp_path):
+    pixels = torch.tensor([[10, 20, 30, 255], [10, 20, 30, 0], [0, 0, 0, 51]], dtype=torch.uint8)
+    images = as_images(pixels.view(3, 4, 1, 1).expand(-1, -1, 2, 2))
+    assert to_pixels(drawable(images))[:, :, 0, 0].tolist() == [[10, 20, 30], [255] * 3, [204] * 3]
+    assert grid(images).shape[0] == 3
+    saved = [Image.open(path) for path in save_pngs(images, tmp_path)]
+    assert [image.mode for image in saved] == ["RGBA"] * 3
+    assert [image.getpixel((1, 1)) for image in saved] == [tuple(row) for row in pixels.tolist()]

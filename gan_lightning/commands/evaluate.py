@@ -145,8 +145,10 @@ def parts_of(config: DictConfig, run: Path) -> DictConfig:
         raise UserError(f"{run / CONFIG} can't be resolved ({reason(error)}); the run's folder is damaged.") from error
     if config.root is not None and not rooted:
         raise UserError(f"root is {config.root}, but the data set of {run}, {name}, has no folder.")
-    for node in rooted if config.root is not None else []:
-        node.root = config.root
+    for node in rooted:
+        node.root = config.root if config.root is not None else node.root
+        if "changed" in node:
+            node.changed = "accept"  # the record says what it was measured by, and a warning that it is another
     without_caches(saved)
     extractor = config.extractor if config.extractor is not None else saved.get("extractor")
     if extractor is None:

@@ -16,7 +16,7 @@ from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import unused, write_failure
 from gan_lightning.run_folder import find_generator
-from gan_lightning.types import FilePath, NonNegativeInt, PositiveInt, Seed
+from gan_lightning.types import FilePath, PositiveInt, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,7 @@ class Sampling:
     n: PositiveInt
     seed: Seed
     out: FilePath
-    label: NonNegativeInt | None
+    label: int | str | None
     interpolate: list[int] | None
     frames: PositiveInt
     weights: Literal["ema", "raw", "best"]
@@ -86,9 +86,12 @@ def require_free(out: str) -> None:
 
 def draw(options: Sampling, generator: "Sampler") -> "Tensor":
     """The samples that the options ask for: (N, C, H, W) in [-1, 1], or vectors (N, d)."""
+    label = options.label
+    if str(label) in generator.classes:  # a name such as 2 goes before the number
+        label = str(label)
     if options.interpolate is None:
-        return generator.sample(options.n, options.seed, options.label)
-    return generator.interpolate(options.interpolate, options.frames, options.label)
+        return generator.sample(options.n, options.seed, label)
+    return generator.interpolate(options.interpolate, options.frames, label)
 
 
 def save(samples: "Tensor", out: Path, columns: int | None) -> Path:

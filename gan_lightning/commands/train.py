@@ -64,7 +64,8 @@ if TYPE_CHECKING:
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
     *("compatibility_warnings", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
-    *("dataset.root", "dataset.cache_dir", "extractor.cache_dir", "dataset.memory_gib"),
+    *("dataset.root", "dataset.cache_dir", "dataset.cache_gib", "dataset.changed", "dataset.memory_gib"),
+    "extractor.cache_dir",
     *("callbacks", "logger", "plugins", "hydra"),
 )
 
@@ -160,8 +161,10 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
         parsed = parse(overrides, loader)
     resumed = [override for override in parsed if override.key_or_group == "resume"]
     single = [o.input_line or "" for o in parsed if not o.is_sweep_override() and o not in resumed]
-    config = compose(sources, single, TRAINING)
-    for told in replacements(sources, single) if is_first_process() else ():
+    # A run that is named has a config of its own, whose keys the defaults may not have.
+    asked = [] if resumed and resumed[-1].value() not in (None, "auto") else single
+    config = compose(sources, asked, TRAINING)
+    for told in replacements(sources, asked) if is_first_process() else ():
         print(told, file=sys.stderr)
     is_sweep = multirun or config.hydra.mode == RunMode.MULTIRUN
     if is_sweep and resumed:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.basecontainer import BaseContainer
 
 from gan_lightning.processes import start
@@ -49,6 +49,16 @@ def outputs(heads: Any) -> int:
     return 1 + sum(int(head["outputs"]) for head in heads.values())
 
 
+def image_shape(channels: int, size: Any) -> ListConfig:
+    """The shape (C, H, W) of images of so many pixels a side, or of [HEIGHT, WIDTH]."""
+    return OmegaConf.create([channels, *(size if isinstance(size, ListConfig) else [size, size])])
+
+
+def height_and_width(shape: Any) -> ListConfig:
+    """Those of a shape (C, H, W)."""
+    return OmegaConf.create(list(shape)[1:])
+
+
 def schedule(name: str, *arguments: Any) -> DictConfig:
     """The node of a schedule: START,END and perhaps OVER,UNIT,BEGIN, as its constructor names them."""
     names = ("start", "end", "over", "unit", "begin")
@@ -74,7 +84,7 @@ def folder_name(overrides: str) -> str:
 
 def resolvers() -> dict[str, Callable[..., Any]]:
     """All of them, by name."""
-    plain = (default_iterations, folder_name, outputs, preferred, start, width)
+    plain = (default_iterations, folder_name, height_and_width, image_shape, outputs, preferred, start, width)
     return {each.__name__: each for each in plain} | {name.lower(): partial(schedule, name) for name in SCHEDULES}
 
 

@@ -5,7 +5,7 @@ from it by interpolation. A group may have further keys of the user's own if som
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from gan_lightning.schedules import Scheduled
 from gan_lightning.types import Count, FilePath, Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, Seed
@@ -40,10 +40,18 @@ class Dataset:
     iterations: PositiveInt
     memory_gib: NonNegativeFloat
     channels: PositiveInt | None = None
-    image_size: PositiveInt | None = None
+    image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
+    fit: Literal["crop", "pad", "stretch"] | None = None
+    range: Literal["data"] | tuple[float, float] | None = None
+    class_order: Literal["natural", "text"] | None = None
+    labels: FilePath | None = None
+    label_column: str | None = None
     root: FilePath | None = None
     cache_dir: FilePath | None = None
+    cache_gib: NonNegativeFloat | None = None
     skip_corrupt: bool | None = None
+    changed: Literal["refuse", "accept"] | None = None
+    seen: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)

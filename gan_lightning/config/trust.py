@@ -133,8 +133,11 @@ def _target(content: dict[Any, Any], name: str, origin: Place) -> tuple[Any, Pla
 
 
 def without_caches(node: Any) -> None:
-    """Takes out where caches were kept, so that they are made where this machine keeps them."""
+    """Takes out where caches were kept, so that they are made where this machine keeps them, and how large they may be:
+    a stranger's limit would have other caches removed.
+    """
     if isinstance(node, DictConfig):
+        node.pop("cache_gib", None)
         if CACHES in node:
             node[CACHES] = None
         for value in node.values():

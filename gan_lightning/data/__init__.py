@@ -6,8 +6,12 @@ from gan_lightning import namespace
 
 if TYPE_CHECKING:
     from gan_lightning.data.datamodule import *
+    from gan_lightning.data.decoding import *
     from gan_lightning.data.derived import *
     from gan_lightning.data.image_folder import *
+    from gan_lightning.data.labels import *
+    from gan_lightning.data.picture_cache import *
+    from gan_lightning.data.picture_files import *
     from gan_lightning.data.rounds import *
     from gan_lightning.data.sources import *
     from gan_lightning.data.torchvision_formats import *

@@ -1,15 +1,16 @@
 """The one data module: any source, held in memory and indexed, in the shape the networks are built for."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gan_lightning.data.decoding import Fit, inscribed, middle
 from gan_lightning.data.rounds import MinibatchStream, RoundLoader, RoundSizes
-from gan_lightning.data.sources import Source
+from gan_lightning.data.sources import ChangeableSource, Source
 from gan_lightning.errors import UserError
 from gan_lightning.samples import SampleSet
 from gan_lightning.seeds import mix
@@ -36,6 +37,8 @@ class GANDataModule(LightningDataModule):
             Larger ones stay in host memory or in a memory-mapped file and are fetched round by round.
         classes: the number of classes that the networks are conditioned on; 0 for none.
         packing: the number of samples that the discriminator sees together.
+        fit: what becomes of images of other proportions: the middle is cut out (crop), the whole is put on black (pad)
+            or distorted (stretch, as in runs that are older than this argument).
         held_out: what is not trained on. Either a source of its own, such as a test split; or how many samples of
             `source` to set aside, a share of them if below 1. They are the same ones for every seed.
     """
@@ -51,6 +54,7 @@ class GANDataModule(LightningDataModule):
         classes: NonNegativeInt = 0,
         packing: PositiveInt = 1,
         held_out: NonNegativeFloat | Source = 0,
+        fit: Fit = "stretch",
     ) -> None:
         super().__init__()
         self.source = source
@@ -62,6 +66,8 @@ class GANDataModule(LightningDataModule):
         self.classes = classes
         self.packing = packing
         self.held_out = held_out
+        self.fit = fit
+        self.facts: Mapping[str, Any] = {}  # what the source tells of its samples, once they are loaded
         self._loaded: SampleSet | None = None
         self._held_out_set: SampleSet | None = None  # where it has a source of its own
         self._training_rows: Tensor | None = None  # None: all
@@ -71,7 +77,10 @@ class GANDataModule(LightningDataModule):
         """Loads the source, once. Raises UserError for what the user can mend."""
         if self._loaded is not None:
             return
-        loaded = self._fitted(self.source)
+        samples, self.facts = (
+            self.source.load_with_facts() if isinstance(self.source, ChangeableSource) else (self.source.load(), {})
+        )
+        loaded = self._fitted(samples)
         what = "vectors" if loaded.samples.ndim == 2 else "images"
         count = len(loaded.samples)
         if isinstance(self.held_out, int | float) and self.held_out > 0:
@@ -92,11 +101,10 @@ class GANDataModule(LightningDataModule):
         self.require_even(1)
         self._loaded = loaded
 
-    def _fitted(self, source: Source) -> SampleSet:
+    def _fitted(self, loaded: SampleSet) -> SampleSet:
         """What a source has, in the networks' shape."""
-        loaded = source.load()
         require_classes(loaded, self.classes)
-        return loaded._replace(samples=fit_shape(loaded.samples, self.sample_shape))
+        return loaded._replace(samples=fit_shape(loaded.samples, self.sample_shape, self.fit))
 
     @property
     def loaded(self) -> SampleSet:
@@ -134,7 +142,7 @@ class GANDataModule(LightningDataModule):
         if split == "held_out":
             rows = self._held_out_rows
             if not isinstance(self.held_out, int | float):
-                self._held_out_set = self._held_out_set or self._fitted(self.held_out)
+                self._held_out_set = self._held_out_set or self._fitted(self.held_out.load())
                 whole, rows = self._held_out_set, None
         total = len(whole.samples if rows is None else rows)
         if count is not None and count < total:
@@ -190,7 +198,7 @@ def require_classes(sample_set: SampleSet, classes: int) -> None:
         raise UserError(f"dataset.classes is {classes}, but the data set has {found}; set dataset.classes={found}.")
 
 
-def fit_shape(samples: Tensor, shape: Sequence[int]) -> Tensor:
+def fit_shape(samples: Tensor, shape: Sequence[int], fit: Fit = "stretch") -> Tensor:
     """The samples in the shape the networks are built for; raises UserError where only the user can tell how."""
     if samples.ndim == 2:
         dimensions = samples.shape[1]
@@ -205,22 +213,42 @@ def fit_shape(samples: Tensor, shape: Sequence[int]) -> Tensor:
             f"dataset.sample_shape is {list(shape)}, but the data set has images;"
             " set it to their [channels, height, width]."
         )
-    return conform(samples, shape)
+    return conform(samples, shape, fit)
 
 
-def conform(images: Tensor, shape: Sequence[int]) -> Tensor:
-    """uint8 images (N, c, h, w) in the shape (C, H, W), grey turned into colour or back, resized with antialiasing."""
+def conform(images: Tensor, shape: Sequence[int], fit: Fit = "stretch") -> Tensor:
+    """Images (N, c, h, w) in the shape (C, H, W), grey turned into colour or back, resized with antialiasing.
+
+    They are uint8, or float32 in [-1, 1], and stay so.
+    """
     channels, *size = shape
     if images.shape[1:] == tuple(shape):
         return images
-    converted = []
+    is_float, converted = images.is_floating_point(), []
     for chunk in images.split(4096):  # floats of a whole data set at once could exhaust memory
         pixels = chunk.float()
         if channels == 1 and chunk.shape[1] == 3:
             pixels = (pixels * torch.tensor(LUMA).view(3, 1, 1)).sum(1, keepdim=True)
         elif channels != chunk.shape[1]:
             pixels = pixels.mean(1, keepdim=True).expand(-1, channels, -1, -1)
-        if list(pixels.shape[2:]) != size:
-            pixels = interpolate(pixels, size=size, mode="bicubic", antialias=True)
-        converted.append(pixels.round().clamp(0, 255).to(torch.uint8))
+        pixels = _resized(pixels, size, fit, black=-1 if is_float else 0)
+        converted.append(pixels.clamp(-1, 1) if is_float else pixels.round().clamp(0, 255).to(torch.uint8))
     return torch.cat(converted)
+
+
+def _resized(pixels: Tensor, size: Sequence[int], fit: Fit, black: float) -> Tensor:
+    """Images (N, C, h, w) in another size (H, W)."""
+    (height, width), inner = pixels.shape[2:], list(size)
+    if fit == "crop":
+        top, left, height, width = middle(height, width, size)
+        pixels = pixels[:, :, top : top + height, left : left + width]
+    elif fit == "pad":
+        inner = inscribed(height, width, size)
+    if [height, width] != inner:
+        pixels = interpolate(pixels, size=inner, mode="bicubic", antialias=True)
+    if inner == list(size):
+        return pixels
+    canvas = pixels.new_full((*pixels.shape[:2], *size), black)
+    top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas[:, :, top : top + inner[0], left : left + inner[1]] = pixels
+    return canvas

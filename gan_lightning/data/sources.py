@@ -1,7 +1,8 @@
 """Where real samples come from: a source is a frozen dataclass of plain values whose `load()` returns a `SampleSet`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,6 +14,13 @@ class Source(Protocol):
     """What a data module needs of a source."""
 
     def load(self) -> SampleSet: ...
+
+
+@runtime_checkable
+class ChangeableSource(Source, Protocol):
+    """A source whose samples may be others when a run goes on: it tells plain values by which it finds that out."""
+
+    def load_with_facts(self) -> tuple[SampleSet, Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
+from gan_lightning.data.decoding import Fit
 from gan_lightning.data.image_folder import ImageFolder, Side
 from gan_lightning.data.torchvision_formats import FORMATS, Files, Format, SourceSplit
 from gan_lightning.errors import UserError
 from gan_lightning.samples import SampleSet
-from gan_lightning.types import FilePath, check_ranges
+from gan_lightning.types import FilePath, NonNegativeFloat, check_ranges
 
 DOWNLOAD_TIMEOUT = 30.0  # seconds a server may stay silent
 
@@ -66,21 +67,23 @@ class TorchvisionSource:
 class CelebA:
     """The 202,599 aligned and cropped faces of CelebA, Liu et al. 2015, arXiv:1411.7766, without their attributes.
 
-    Pictures of 178x218 pixels, of which ImageFolder takes the middle square; what it decodes is kept in `cache_dir`.
+    Pictures of 178x218 pixels, which ImageFolder fits to `image_size`; what it decodes is kept in `cache_dir`.
     They are read from `root`/celeba/img_align_celeba, where torchvision has them too. All are used, the paper's
     validation and test splits included. Nothing is downloaded.
     """
 
     root: FilePath
-    image_size: Side
+    image_size: Side | tuple[Side, Side]
     skip_corrupt: bool = False
     cache_dir: FilePath | None = None
+    fit: Fit = "crop"
+    cache_gib: NonNegativeFloat = 100.0
 
     def __post_init__(self) -> None:
         check_ranges(self)
 
     def load(self) -> SampleSet:
-        """Returns uint8 (N, 3, image_size, image_size), without labels. Raises UserError if they are not there."""
+        """Returns uint8 (N, 3, height, width), without labels. Raises UserError if they are not there."""
         root = Path(os.path.abspath(os.path.expanduser(self.root)))
         folder = root / "celeba" / "img_align_celeba"
         if not folder.is_dir():
@@ -89,7 +92,9 @@ class CelebA:
                 f" https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and unpack it so that its pictures are"
                 f" {folder}/000001.jpg and so on, or use dataset=digits, which needs no download."
             )
-        faces = ImageFolder(str(folder), self.image_size, 3, self.skip_corrupt, self.cache_dir).load()
+        faces = ImageFolder(
+            str(folder), self.image_size, 3, self.skip_corrupt, self.cache_dir, self.fit, cache_gib=self.cache_gib
+        ).load()
         return SampleSet(faces.samples, None, ())
 
 

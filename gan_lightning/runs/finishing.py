@@ -47,7 +47,7 @@ def finish(folder: Path, config: DictConfig, checkpoint: Checkpoint, parts: RunP
 def make_missing(folder: Path, config: DictConfig, checkpoint: Checkpoint, parts: RunParts, now: Results) -> None:
     """Makes what is missing, and says so."""
     makers: dict[Path, Callable[[], bool]] = {
-        GENERATOR: lambda: finish_generator(folder, config, checkpoint, parts.model),
+        GENERATOR: lambda: finish_generator(folder, config, checkpoint, parts),
         SAMPLES / f"{checkpoint.iteration:08d}.png": lambda: finish_samples(folder, config, checkpoint, parts),
         RESULTS: lambda: finish_results(folder, now),
     }
@@ -57,14 +57,14 @@ def make_missing(folder: Path, config: DictConfig, checkpoint: Checkpoint, parts
     print(printable(f"{told}trainer.max_steps=N with a larger N prolongs it."))
 
 
-def finish_generator(folder: Path, config: DictConfig, checkpoint: Checkpoint, model: GAN) -> bool:
+def finish_generator(folder: Path, config: DictConfig, checkpoint: Checkpoint, parts: RunParts) -> bool:
     """Writes generator.safetensors unless it is that of the checkpoint."""
     try:
         if read_generator(folder / GENERATOR).iteration == checkpoint.iteration:
             return False
     except UserError:  # missing or damaged
         pass
-    save_average(model, plain(config), folder, checkpoint.iteration)
+    save_average(parts.model, plain(config), folder, checkpoint.iteration, parts.data.loaded.classes)
     return True
 
 

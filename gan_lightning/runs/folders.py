@@ -24,7 +24,7 @@ from gan_lightning.suggest import did_you_mean
 # What makes a run the run it is; how long, where and how often it saves may differ.
 IDENTITY = ("dataset", "network", "conditioning", "loss", "regularizer", "heads", "latents", "ema", "seed")
 ROOM = 1 << 18  # bytes
-CIRCUMSTANCES = ("memory_gib", "iterations", "cache_dir")  # of a data set
+CIRCUMSTANCES = ("memory_gib", "iterations", "cache_dir", "cache_gib", "changed", "seen")  # of a data set
 EVENTS = "events.out.tfevents*"
 LEFT = ("train.log", ".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml")  # by a run that didn't start
 MOST_SHOWN = 80  # characters of a value

@@ -35,7 +35,8 @@ class Results:
 
     `status` is running, failed, or that of runs.run.Run; `seconds` are of training. `evaluation` has the last and the
     best record of those made while training, `evaluations` those of the command `evaluate`. `parameters` are how many
-    weights each network has. Numbers that are not finite are None.
+    weights each network has, `classes` the names of the data set's in the order of their numbers. Numbers that are not
+    finite are None.
     """
 
     status: str
@@ -52,6 +53,7 @@ class Results:
     device: str = ""
     devices: int = 1
     parameters: Mapping[str, int] = field(default_factory=dict)
+    classes: Sequence[str] = ()
     format: str = formats.RESULTS
 
 

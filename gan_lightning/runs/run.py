@@ -19,6 +19,7 @@ from torch.utils.tensorboard.summary import hparams
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import plain
 from gan_lightning.config.trust import settled
+from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import UserError, enough_memory, printable, reason
 from gan_lightning.files import replacing
 from gan_lightning.networks.generator import Generator
@@ -143,6 +144,7 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     parts = build_parts(config)
     before = require_restorable(parts.model, checkpoint.content, checkpoint.path) if checkpoint else None
     parts.data.setup()
+    remember(config, parts.data)
     limit = iterations(config, parts.data)
     if checkpoint:
         mention_moved_end(parts.model, before, config.trainer.max_steps)
@@ -161,6 +163,16 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
     return Prepared(parts, trainer, watchers, trackers, limit, checkpoint)
+
+
+def remember(config: DictConfig, data: GANDataModule) -> None:
+    """Notes in the config what a source tells of its samples, if it asks for that when the run goes on.
+
+    What was accepted once is what the run has seen from now on.
+    """
+    if "seen" in config.dataset and data.facts:
+        config.dataset.seen = dict(data.facts)
+        config.dataset.changed = "refuse"
 
 
 def require_networks(config: DictConfig, folder: Path) -> None:
@@ -231,7 +243,12 @@ def callbacks(config: DictConfig, folder: Path, parts: RunParts, watchers: Watch
         sample_grids(folder, config, parts),
         parts.dashboard(data=parts.data, seed=config.seed, features=watchers.evaluation.features),
         watchers.evaluation,
-        parts.checkpoint(folder=folder, config=plain(config), is_best=watchers.evaluation.is_best),
+        parts.checkpoint(
+            folder=folder,
+            config=plain(config),
+            is_best=watchers.evaluation.is_best,
+            classes=parts.data.loaded.classes,
+        ),
         *bar,
         *parts.callbacks.values(),
         watchers.interrupt,
@@ -301,6 +318,7 @@ def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:
         PROTOCOL,
         **provenance(trainer),
         parameters=parameters(prepared.parts.model),
+        classes=prepared.parts.data.loaded.classes,
     )
     results.write(folder, now)
 

@@ -36,22 +36,31 @@ UNNAMED = ("_target_", "_args_", "_convert_", "_recursive_")
 
 
 class GeneratorFile(NamedTuple):
-    """A generator out of a file: the nodes that make it and its prior, its weights, and the iteration they are of."""
+    """A generator out of a file: the nodes that make it and its prior, its weights, and the iteration they are of.
+
+    `classes` are the names of its labels in their order; () where the file has none, as those of before have.
+    """
 
     generator: dict[str, Any]
     latents: dict[str, Any]
     weights: dict[str, Tensor]
     iteration: int
+    classes: tuple[str, ...] = ()
 
 
-def save_generator(generator: nn.Module, config: Mapping[str, Any], path: Path, iteration: int) -> None:
-    """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`."""
+def save_generator(
+    generator: nn.Module, config: Mapping[str, Any], path: Path, iteration: int, classes: Sequence[str] = ()
+) -> None:
+    """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`, and the
+    names of its classes.
+    """
     metadata = {
         "format": formats.GENERATOR,
         "version": __version__,
         "config": json.dumps({name: config[name] for name in ("generator", "latents")}),
         "weights": "ema",
         "iteration": str(iteration),
+        "classes": json.dumps(list(classes)),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     save_whole(tensors, path, metadata)
@@ -82,9 +91,10 @@ def read_generator(path: Path) -> GeneratorFile:
         config = formats.upgrade(parse_json(metadata["config"]))
         generator, latents = as_node(config["generator"]), as_node(config["latents"])
         iteration = as_iteration(int(metadata["iteration"]))
+        classes = as_names(parse_json(metadata.get("classes", "[]")))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: its metadata can't be read ({reason(error)}).") from error
-    return GeneratorFile(generator, latents, tensors, iteration)
+    return GeneratorFile(generator, latents, tensors, iteration, classes)
 
 
 def require_written(path: Path, metadata: Mapping[str, str]) -> None:
@@ -100,6 +110,13 @@ def as_node(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
         raise ValueError("a node with a _target_ is missing")
     return value
+
+
+def as_names(value: Any) -> tuple[str, ...]:
+    """A list of names. Raises ValueError for anything else."""
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError("the classes are no list of names")
+    return tuple(value)
 
 
 def make(node: Mapping[str, Any], kind: type[Kind], path: Path, plugins: Sequence[str] = ()) -> Kind:
@@ -145,11 +162,14 @@ def constructor(target: str, plugins: Sequence[str]) -> Any:
 
 
 class Loaded(NamedTuple):
-    """A generator with its weights, the prior of its latents, and the iteration that the weights are of."""
+    """A generator with its weights, the prior of its latents, the iteration that the weights are of, and the names of
+    its classes, () if it has none or they are not known.
+    """
 
     generator: Generator
     latents: Prior
     iteration: int
+    classes: tuple[str, ...] = ()
 
 
 def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ()) -> Loaded:
@@ -175,7 +195,11 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
         generator.load_state_dict(tensors)
     except RuntimeError as error:  # of types that can't become a network's
         raise UserError(f"{path} is damaged: its weights are not those of the network that it names.") from error
-    return Loaded(generator, prior, iteration)
+    if file.classes and len(file.classes) != generator.classes:
+        raise UserError(
+            f"{path} is damaged: it names {len(file.classes)} classes, but its generator has {generator.classes}."
+        )
+    return Loaded(generator, prior, iteration, file.classes)
 
 
 def last_content(run: Path) -> dict[str, Any]:

@@ -31,6 +31,7 @@ class RunCheckpoint(IterationCallback, Checkpoint):
     which `is_best` was true. A checkpoint holds both networks, the average, both optimizers, the loops'
     counters, the resolved config and the format, in plain containers: it loads with weights_only=True. In a script of
     one's own there is no config, which generator.safetensors needs to make the network anew, and so no such file.
+    `classes` are the names that a conditional generator's file has for its labels.
 
     `last_good` is the iteration of the last checkpoint, that a resumed run began with included; None before the first.
     What isn't finite is never saved: saving raises Diverged then.
@@ -43,12 +44,14 @@ class RunCheckpoint(IterationCallback, Checkpoint):
         every: PositiveInt = 1000,
         keep_every: PositiveInt | None = None,
         is_best: Callable[[int], bool] = lambda iteration: False,
+        classes: Sequence[str] = (),
     ) -> None:
         self.folder = Path(folder)
         self.config = config
         self.every = every
         self.keep_every = keep_every
         self.is_best = is_best
+        self.classes = classes
         self.last_good: int | None = None
         self.best_at: int | None = None
 
@@ -100,16 +103,18 @@ class RunCheckpoint(IterationCallback, Checkpoint):
                     shutil.copyfile(temporary, copy)
         self.last_good = trainer.global_step
         if self.config is not None:
-            save_average(model, self.config, self.folder, trainer.global_step)
+            save_average(model, self.config, self.folder, trainer.global_step, self.classes)
         for logger in trainer.loggers:
             logger.save()  # what they hold of the iterations until here, a run that goes on from here doesn't log again
 
 
-def save_average(model: GAN, config: Mapping[str, Any], folder: Path, iteration: int) -> None:
-    """Writes generator.safetensors of the average as it is now."""
+def save_average(
+    model: GAN, config: Mapping[str, Any], folder: Path, iteration: int, classes: Sequence[str] = ()
+) -> None:
+    """Writes generator.safetensors of the average as it is now; `classes` names its labels, if it has any."""
     node, average = config["network"]["generator"], model.ema_generator
     parts = {"generator": node_of(average, node), "latents": config["latents"]}
-    save_generator(average, parts, folder / GENERATOR, iteration)
+    save_generator(average, parts, folder / GENERATOR, iteration, classes if average.classes else ())
 
 
 def require_finite_state(trainer: Trainer, model: GAN, last_good: int | None) -> None:

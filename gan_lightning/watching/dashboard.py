@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, pad
 
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses import regularizers
@@ -154,10 +154,18 @@ class Dashboard(IterationCallback):
                 points.numpy().round(3),
                 metadata=[list(row) for row in zip(kinds, named, strict=True)],
                 metadata_header=["kind", "class"],
-                label_img=smaller(drawable(both), THUMBNAIL).add(1).div(2).clamp(0, 1) if is_image else None,
+                label_img=square(smaller(drawable(both), THUMBNAIL)).add(1).div(2).clamp(0, 1) if is_image else None,
                 global_step=trainer.global_step,
                 tag="samples",
             )
+
+
+def square(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1] in the middle of black squares, as TensorBoard's thumbnails have to be."""
+    height, width = images.shape[2:]
+    side = max(height, width)
+    left, top = (side - width) // 2, (side - height) // 2
+    return pad(images, (left, side - width - left, top, side - height - top), value=-1.0)
 
 
 def event_files(trainer: Trainer) -> Iterator[Any]:
@@ -212,6 +220,7 @@ def gradient_norms(model: GAN, real: SampleSet, seed: int, at_once: int = SHOWN)
 
 
 def smaller(images: Tensor, most: int) -> Tensor:
-    """Images (N, C, H, W), averaged over areas where they have more than `most` pixels a side."""
+    """Images (N, C, H, W), averaged over areas where they have more than `most` pixels on the longer side."""
     height, width = images.shape[2:]
-    return adaptive_avg_pool2d(images, (min(height, most), min(width, most)))
+    share = min(1, most / max(height, width))
+    return adaptive_avg_pool2d(images, (max(1, round(share * height)), max(1, round(share * width))))

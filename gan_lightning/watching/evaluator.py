@@ -66,11 +66,12 @@ class Evaluator:
         self.repeats = repeats
         self.batch_size = batch_size
         most = None if extractor.learns else 0  # a data set larger than memory isn't to be read for nothing
-        self.network: FeatureNetwork = extractor.open(data.subset("train", most), data.subset("held_out", most), device)
-        self.chosen = data.subset(split, reference)
+        training, held_out = in_8_bits(data.subset("train", most)), in_8_bits(data.subset("held_out", most))
+        self.network: FeatureNetwork = extractor.open(training, held_out, device)
+        self.chosen = in_8_bits(data.subset(split, reference))
         if not len(self.chosen.samples):
             raise UserError("split is held_out, but nothing is held out: dataset.held_out is 0.")
-        self.unseen = data.subset("held_out", reference) if split == "train" else None
+        self.unseen = in_8_bits(data.subset("held_out", reference)) if split == "train" else None
         self.is_whole = len(self.chosen.samples) == data.stream.size
         self.fixed = {
             "samples": samples,
@@ -192,6 +193,12 @@ class Evaluator:
         assert self.real.labels is not None  # where networks are told labels, the data set has them
         source = torch.Generator().manual_seed(mix(self.seed, LABELS))
         return self.real.labels[torch.randint(len(self.real), (self.samples,), generator=source)]
+
+
+def in_8_bits(real: SampleSet) -> SampleSet:
+    """Images whose levels are kept in more than 8 bits as generated ones are compared with them; others as they are."""
+    has_more = real.samples.ndim == 4 and real.samples.is_floating_point()
+    return real._replace(samples=to_pixels(real.samples)) if has_more else real
 
 
 def measure_subset(metric: Metric, real: Observed, fake: Observed, seed: int, indices: Tensor) -> dict[str, float]:

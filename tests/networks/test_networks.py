@@ -37,7 +37,7 @@ SMALL = {
     "resnet": {"width": 8},
     "r3gan": {"width": 8, "group_width": 4, "blocks": 1},
 }
-IMAGES = [(1, 8, 8), (2, 16, 16), (1, 28, 28), (3, 30, 31), (3, 32, 32)]
+IMAGES = [(1, 8, 8), (2, 16, 16), (1, 28, 28), (3, 30, 31), (3, 32, 32), (5, 9, 33)]
 CASES = [
     *((family, shape) for family in FAMILIES for shape in IMAGES),
     ("dcgan", (3, 64, 64)),
