@@ -21,10 +21,11 @@ from hydra.errors import HydraException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from hydra.version import VersionBase
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from gan_lightning.config.annotations import show
 from gan_lightning.config.check import KeyRefused, check
 from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import register_resolvers
@@ -144,6 +145,7 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
         except (HydraException, OmegaConfBaseException, ValueError) as error:
             raise explain(error, sources, parsed, loader) from error
         try:
+            require_size(config)
             require_labels(config)
             check(without_hydra(config), schema, plugins=sources.plugins)
             require_weights(config, loader)
@@ -217,6 +219,16 @@ def require_weights(config: DictConfig, loader: ConfigLoader) -> None:
         if name not in known:
             here = f"loss.weights.{name}"
             raise KeyRefused(here, f"{here} weighs no regularizer that there is.{did_you_mean(name, known)}")
+
+
+def require_size(config: DictConfig) -> None:
+    """Raises UserError for a size of images that is none, before anything that follows from it is found wrong."""
+    size = OmegaConf.select(config, "dataset.image_size")
+    sides = list(size) if isinstance(size, ListConfig) else [size, size]
+    if size is not None and not (len(sides) == 2 and all(type(side) is int and side >= 1 for side in sides)):
+        raise UserError(
+            f"dataset.image_size is {show(size)}, but it must be pixels a side, at least 1, or [HEIGHT,WIDTH]."
+        )
 
 
 def require_labels(config: DictConfig) -> None:

@@ -1,17 +1,17 @@
 """The image cache: decoded pictures in files that are mapped into memory, checked, bounded in size, and listed.
 
 A file is an .npy array, which NumPy reads as it is, of uint8 or float32 rows (C, H, W); behind it the notes on it as
-JSON; and last the SHA-256 of all that, 64 digits, by which damage shows.
+JSON; and last the CRC-32 of all that, 8 hexadecimal digits, by which damage shows.
 """
 
 import contextlib
-import hashlib
 import io
 import json
 import logging
 import os
 import re
 import time
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -34,7 +34,7 @@ Pixels = NDArray[np.uint8] | NDArray[np.float32]
 
 FINISHED = re.compile(r"[0-9a-f]{64}\.npy")
 UNFINISHED = re.compile(r"[0-9a-f]{64}\.npy-[0-9a-f]{32}\.tmp")
-HEX = 64  # of the SHA-256
+HEX = 8  # digits of the CRC-32, which reads a file three times as fast as a SHA-256
 CHUNK = 1 << 22  # bytes
 YOUNG = 60.0  # seconds for which an unfinished file may still wait for its lock
 
@@ -110,7 +110,7 @@ def write_cache(file: Path, rows: Rows, produce: Callable[[Callable[[Pixels], ob
         if notes.levels is not None:
             _spread_all(stream, len(rows.header()), *notes.levels)
         stream.write(json.dumps(asdict(notes)).encode())
-        stream.write(_digest(stream, stream.tell()).encode())
+        stream.write(_checksum(stream, stream.tell()).encode())
 
 
 def spread(levels: NDArray[Any], low: float, high: float) -> None:
@@ -142,8 +142,8 @@ def read_cache(file: Path, rows: Rows, is_new: bool = False) -> tuple[Pixels, No
             if stream.read(len(header)) != header or size <= len(header) + rows.nbytes:
                 raise ValueError("another size")
             stream.seek(size)
-            if not is_new and stream.read() != _digest(stream, size).encode():
-                raise ValueError("another digest")
+            if not is_new and stream.read() != _checksum(stream, size).encode():
+                raise ValueError("another checksum")
             notes = _notes(stream, len(header) + rows.nbytes, size)
         with contextlib.suppress(OSError):  # the time of use, by which the oldest are found
             os.utime(file)
@@ -163,15 +163,15 @@ def _notes(stream: BinaryIO, start: int, end: int) -> Notes:
     return Notes(corrupt=corrupt, **content)
 
 
-def _digest(stream: BinaryIO, size: int) -> str:
-    """The SHA-256 of the first `size` bytes."""
+def _checksum(stream: BinaryIO, size: int) -> str:
+    """That of the first `size` bytes."""
     stream.seek(0)
-    digest = hashlib.sha256()
+    checksum = 0
     while size > 0 and (chunk := stream.read(min(CHUNK, size))):
-        digest.update(chunk)
+        checksum = zlib.crc32(chunk, checksum)
         size -= len(chunk)
     stream.seek(0, os.SEEK_END)
-    return digest.hexdigest()
+    return f"{checksum:0{HEX}x}"
 
 
 def _lock(stream: BinaryIO) -> bool:

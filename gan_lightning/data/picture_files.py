@@ -21,6 +21,7 @@ READERS = (
     *("PNG", "JPEG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "AVIF", "JPEG2000", "ICO", "ICNS", "PCX", "DCX", "SGI"),
     *("DDS", "QOI", "PSD", "SUN", "FITS", "FLI", "IM", "MSP", "XBM", "XPM", "BLP", "FTEX"),
 )
+ENDINGS = tuple(f".{extension}" for extension in EXTENSIONS)
 NPY = b"\x93NUMPY"
 
 
@@ -106,7 +107,7 @@ def _objection(entry: "os.DirEntry[str]") -> str | None:
     """Why a file is no picture; None for one that is, or that is to be one by its name."""
     if entry.name.startswith("."):
         return HIDDEN
-    is_named = entry.name.lower().endswith(tuple(f".{extension}" for extension in EXTENSIONS))
+    is_named = entry.name.lower().endswith(ENDINGS)
     if entry.is_symlink() and not os.path.exists(entry.path):
         return None if is_named else UNREADABLE
     if not entry.is_file():

@@ -123,6 +123,14 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("+trainer.logger=false", ["trainer.logger", "false", "TensorBoard"]),
     ("loss.optimizer.generator.lr=-1", ["loss.optimizer", "-1"]),
     ("dataset.image_size=0", ["dataset.image_size", "0", "at least 1"]),
+    ("dataset.image_size=[48]", ["dataset.image_size", "[48]", "[HEIGHT,WIDTH]"]),
+    ("dataset.image_size=big", ["dataset.image_size", "'big'", "at least 1"]),
+    (
+        "dataset=image_folder dataset.root={there} dataset.image_size=[8,0]",
+        ["dataset.image_size", "[8, 0]", "at least 1"],
+    ),
+    ("dataset=image_folder dataset.root={there} dataset.range=[3,2]", ["range", "[3, 2]", "LOW below HIGH"]),
+    ("dataset=image_folder dataset.root={there} dataset.fit=crp", ["dataset.fit", "crp", "Did you mean crop?"]),
     ("seed=5000000000", ["seed", "5000000000", "4.29497e+09"]),
     (
         "network=dcgan dataset.image_size=16 loss=wgan_gp network.discriminator.norm=batch",
