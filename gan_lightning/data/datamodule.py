@@ -143,6 +143,7 @@ class GANDataModule(LightningDataModule):
             rows = self._held_out_rows
             if not isinstance(self.held_out, int | float):
                 self._held_out_set = self._held_out_set or self._fitted(self.held_out.load())
+                require_same_classes(self._held_out_set, whole)
                 whole, rows = self._held_out_set, None
         total = len(whole.samples if rows is None else rows)
         if count is not None and count < total:
@@ -196,6 +197,16 @@ def require_classes(sample_set: SampleSet, classes: int) -> None:
     if len(sample_set.classes) != classes:
         found = len(sample_set.classes)
         raise UserError(f"dataset.classes is {classes}, but the data set has {found}; set dataset.classes={found}.")
+
+
+def require_same_classes(held_out: SampleSet, trained: SampleSet) -> None:
+    """Raises UserError where the labels of two sources would mean different classes."""
+    for number, (other, name) in enumerate(zip(held_out.classes, trained.classes, strict=False)):
+        if other != name:
+            raise UserError(
+                f"dataset.held_out and dataset.source have classes in another order: number {number} is {other} there"
+                f" and {name} here; give both the same classes, and the same class_order."
+            )
 
 
 def fit_shape(samples: Tensor, shape: Sequence[int], fit: Fit = "stretch") -> Tensor:

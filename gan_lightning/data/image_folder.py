@@ -76,6 +76,8 @@ class ImageFolder:
         check_ranges(self)
         if isinstance(self.range, list | tuple) and not self.range[0] < self.range[1]:
             raise ValueError(f"range must be [LOW,HIGH] with LOW below HIGH, got {list(self.range)}")
+        if self.seen is not None and not _are_facts(self.seen):
+            raise ValueError("seen is not what a run has found; it is written by the run")
 
     def load(self) -> SampleSet:
         """Returns (N, channels, height, width) in order of path, mapped from the cache file: uint8, or with `range`
@@ -94,17 +96,21 @@ class ImageFolder:
         self._say(root, pictures, notes)
         left_out = {picture.name for picture in notes.corrupt}
         names = [name for name in pictures.names if name not in left_out]
-        if self.labels is not None:
-            labels: list[str] | None = of_table(root, self.labels, self.label_column, names)
-        else:
-            labels = of_folders(names)
-        facts = self._facts(names, labels, notes)
+        label_of = self._labels(root, pictures.names, names)
+        facts = self._facts(names, label_of, notes)
         self._compare(root, facts)
         images = torch.from_numpy(pixels)[: len(names)]
-        if labels is None:
+        if label_of is None:
             return SampleSet(images, None, ()), facts
         index = {name: number for number, name in enumerate(facts["classes"])}
-        return SampleSet(images, torch.tensor([index[label] for label in labels]), tuple(index)), facts
+        return SampleSet(images, torch.tensor([index[label_of[name]] for name in names]), tuple(index)), facts
+
+    def _labels(self, root: Path, found: list[str], readable: list[str]) -> dict[str, str] | None:
+        """The label of each picture; a folder whose pictures are all corrupt counts as a class too. None: no labels."""
+        if self.labels is not None:
+            return dict(zip(readable, of_table(root, self.labels, self.label_column, readable), strict=True))
+        folders = of_folders(found)
+        return None if folders is None else dict(zip(found, folders, strict=True))
 
     def _form(self, root: Path, names: list[str]) -> Form:
         height, width = (self.image_size,) * 2 if isinstance(self.image_size, int) else self.image_size
@@ -120,8 +126,12 @@ class ImageFolder:
         """The decoded pictures, (len(names), C, H, W), and the notes; as many rows as are corrupt mean nothing."""
         rows = Rows((len(names), *form.shape), np.float32 if form.deep else np.uint8)
         folder = Path(self.cache_dir).expanduser().absolute() if self.cache_dir else cache_folder("images")
-        file = folder / f"{self._key(root, names, form)}.npy"
+        key, given = self._key(root, names, form), self._given_levels()
+        file = folder / f"{key}.npy"
         cached = read_cache(file, rows)
+        if cached is not None and given not in (None, cached[1].levels):  # the data's range was once another
+            file = folder / f"{hashlib.sha256(f'{key}{given}'.encode()).hexdigest()}.npy"
+            cached = read_cache(file, rows)
         if cached is None or (cached[1].corrupt and not self.skip_corrupt):
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +153,7 @@ class ImageFolder:
     def _key(self, root: Path, names: list[str], form: Form) -> str:
         """A name for this folder's present contents, decoded this way."""
         # With the root: unpacked archives may agree in all names, sizes and times, and still hold different pictures.
-        how = [VERSION, form.shape, form.fit, form.deep, self._given_levels(), os.path.realpath(root)]
+        how = [VERSION, form.shape, form.fit, form.deep, self.range, os.path.realpath(root)]
         digest = hashlib.sha256(json.dumps(how).encode())
         for name in names:
             size = mtime = -1
@@ -211,15 +221,15 @@ class ImageFolder:
             level = logging.INFO if pictures.passed_over.keys() == {HIDDEN} else logging.WARNING
             log.log(level, "%s", printable(f"Passed over files in {root}: {pictures.told()}."))
 
-    def _facts(self, names: list[str], labels: list[str] | None, notes: Notes) -> dict[str, Any]:
-        content = json.dumps([names, notes.digests, labels])
+    def _facts(self, names: list[str], label_of: Mapping[str, str] | None, notes: Notes) -> dict[str, Any]:
+        content = json.dumps([names, notes.digests, label_of and [label_of[name] for name in names]])
         facts: dict[str, Any] = {
             "pictures": len(names),
             "digest": hashlib.sha256(content.encode()).hexdigest()[:32],
         }
-        if labels is not None:
+        if label_of is not None:
             known = list((self.seen or {}).get("classes", ()))
-            new = set(labels) - set(known)
+            new = set(label_of.values()) - set(known)
             facts["classes"] = known + (in_natural_order(new) if self.class_order == "natural" else sorted(new))
         return facts | ({"range": list(notes.levels)} if notes.levels is not None else {})
 
@@ -234,6 +244,19 @@ class ImageFolder:
         if self.changed == "refuse":
             raise UserError(f"{told}; dataset.changed=accept goes on with these.")
         log.warning("%s", printable(f"{told}; they are accepted."))
+
+
+def _are_facts(seen: Mapping[str, Any]) -> bool:
+    """Whether values out of a file are such as `load_with_facts` gives."""
+    classes, levels = seen.get("classes", []), seen.get("range", [0, 1])
+    return (
+        isinstance(seen.get("digest", ""), str)
+        and isinstance(classes, list)
+        and all(isinstance(name, str) for name in classes)
+        and isinstance(levels, list)
+        and len(levels) == 2
+        and all(type(level) in (int, float) for level in levels)
+    )
 
 
 def _with_bar(results: Iterator[Decoded | Corrupt], total: int) -> Iterator[Decoded | Corrupt]:

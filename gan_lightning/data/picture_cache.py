@@ -160,7 +160,9 @@ def _notes(stream: BinaryIO, start: int, end: int) -> Notes:
     stream.seek(start)
     content: dict[str, Any] = json.loads(stream.read(end - start))
     corrupt = [Corrupt(**each) for each in content.pop("corrupt")]
-    return Notes(corrupt=corrupt, **content)
+    (low, high), levels = content.pop("found"), content.pop("levels")
+    levels = None if levels is None else (levels[0], levels[1])
+    return Notes(corrupt=corrupt, found=(low, high), levels=levels, **content)
 
 
 def _checksum(stream: BinaryIO, size: int) -> str:

@@ -101,6 +101,7 @@ FITTING: dict[str, Callable[[Any], bool]] = {
     "evaluation": lambda value: isinstance(value, dict) and _are_records(value.values()),
     "evaluations": lambda value: isinstance(value, list) and _are_records(value),
     "seed": lambda value: type(value) is int,
+    "classes": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
 }
 
 
@@ -131,6 +132,7 @@ def read(folder: Path) -> Results:
             "health": Health(health.get("verdicts", ()), health.get("numbers", {})),
             "evaluation": records,
             "evaluations": [formats.upgrade_record(record) for record in content.get("evaluations", [])],
+            "classes": tuple(content.get("classes", ())),
             "format": formats.RESULTS,
         }
     )

@@ -207,6 +207,12 @@ class TestHeldOut:
         assert torch.equal(first.subset("held_out").labels, second.subset("held_out").labels)
         assert not torch.equal(first.stream.minibatch(0), second.stream.minibatch(0))
 
+    def test_labels_that_mean_other_classes_are_refused(self):
+        other = FakeSource(noise(5, *SHAPE))
+        other.load = lambda: SampleSet(noise(5, *SHAPE), torch.arange(5), ("100", "102", "101", "103", "104"))
+        with pytest.raises(UserError, match=r"number 0 is 100 there and 0 here; give both .* class_order"):
+            module(held_out=other).subset("held_out")
+
     def test_a_source_of_its_own(self):
         data = module(shape=(3, 4, 6), held_out=FakeSource(noise(5, 1, 9, 9)))
         assert torch.equal(data.subset("held_out").samples, conform(noise(5, 1, 9, 9), (3, 4, 6)))

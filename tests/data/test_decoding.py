@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gan_lightning.data import decoding
 from gan_lightning.data.datamodule import conform
 from gan_lightning.data.decoding import Fit, Form, decode
 from gan_lightning.data.image_folder import ImageFolder
@@ -198,6 +199,23 @@ def test_a_run_goes_on_with_the_range_that_it_has_seen(folder: Path) -> None:
     seen = {"range": [0, 4095]}
     found = ImageFolder(str(folder), 8, 1, range="data", seen=seen).load().samples
     assert abs(found[0].max() - (2000 / 4095 * 2 - 1)) < 1e-6
+
+
+def test_what_was_decoded_is_used_when_a_run_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    medical(folder)
+    first, seen = ImageFolder(str(folder), 8, 1, range="data").load_with_facts()
+    other = ImageFolder(str(folder), 8, 1, range="data", seen={"range": [0, 5000]}).load()
+    assert abs(other.samples.max() - (4095 / 5000 * 2 - 1)) < 1e-6
+    monkeypatch.setattr(decoding, "decode", None)  # what would decode now fails
+    assert torch.equal(ImageFolder(str(folder), 8, 1, range="data", seen=seen).load().samples, first.samples)
+    again = ImageFolder(str(folder), 8, 1, range="data", seen={"range": [0, 5000]}).load()
+    assert torch.equal(again.samples, other.samples)
+
+
+@pytest.mark.parametrize("seen", [{"range": None}, {"range": [1]}, {"classes": "ab"}, {"classes": [1]}, {"digest": 3}])
+def test_what_no_run_has_seen(folder: Path, seen: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="seen is not what a run has found"):
+        ImageFolder(str(folder), 8, 1, seen=seen)
 
 
 def test_float_levels_and_decoding_to_memory(folder: Path, tmp_path: Path) -> None:

@@ -537,6 +537,15 @@ def test_corrupt_pictures_are_left_out_on_request(
     assert "5 of 8" in message(ImageFolder(str(spoilt), 4, 1))  # the cache of the others hides nothing
 
 
+def test_a_class_whose_pictures_are_all_corrupt_keeps_its_number(spoilt: Path) -> None:
+    (spoilt / "ant").mkdir()
+    (spoilt / "ant/a.png").write_bytes(b"")
+    sample_set = ImageFolder(str(spoilt), 4, 1, skip_corrupt=True).load()
+    assert sample_set.classes == ("ant", "cat", "dog")
+    assert sample_set.labels is not None
+    assert sample_set.labels.tolist() == [1, 1, 2]
+
+
 def test_corrupt_pictures_are_left_out_in_memory_too(spoilt: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     folder = ImageFolder(str(spoilt), 4, 1, skip_corrupt=True, cache_dir=str(tmp_path / "file/cache"))

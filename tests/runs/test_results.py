@@ -21,6 +21,7 @@ RESULTS = Results(
     evaluations=[RECORD],
     seed=7,
     versions={"torch": "2"},
+    classes=("cat", "dog"),
 )
 
 
