@@ -255,6 +255,7 @@ def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[
     parser = OverridesParser.create(config_loader=loader)
     parsed = []
     for text in overrides:
+        require_text(text)
         try:
             parsed += parser.parse_overrides([text])
         except HydraException as error:
@@ -262,6 +263,17 @@ def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[
                 f"{text!r} can't be read: an override is written KEY=VALUE ({first_line(error)})."
             ) from error
     return parsed
+
+
+def require_text(given: str) -> None:
+    """Raises UserError for bytes that are no text, as names of files can be: no configuration can hold them."""
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"{given} is not UTF-8, as what a run's configuration saves must be; give the file or folder another name,"
+            " or a link with one. What lies in a folder may have any names."
+        ) from error
 
 
 def explain(error: Exception, sources: Sources, overrides: Sequence[Override], loader: ConfigLoader) -> UserError:

@@ -17,7 +17,7 @@ from torch import nn
 from torch.utils.tensorboard.summary import hparams
 
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import plain
+from gan_lightning.config.compose import plain, require_text
 from gan_lightning.config.trust import settled
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import UserError, enough_memory, printable, reason
@@ -96,6 +96,7 @@ def experiment(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Ru
     spare_cuda_lookups()
     if "root" in config.dataset:
         config.dataset.root = str(Path(config.dataset.root).absolute())  # the run may be resumed from elsewhere
+        require_text(f"dataset.root={config.dataset.root}")
     try:
         with owned(folder):
             if not config.resume and goes_on(config, folder):

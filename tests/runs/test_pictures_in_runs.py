@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -131,6 +132,19 @@ def test_classes_keep_their_numbers_when_there_are_more(pictures: Path) -> None:
     save(pictures / "0" / "0.png", 3)
     more = ImageFolder(str(pictures), 8, 1, class_order="natural", seen=seen, changed="accept").load()
     assert more.classes == (*CLASSES, "0")
+
+
+def test_a_root_that_is_not_utf_8_is_refused_and_a_link_to_it_is_not(
+    pictures: Path, tiny: Callable[..., TrainedFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(pictures) + b"\xe9"))
+    pictures.rename(odd)
+    for root, place in ((f'"{odd}"', odd.parent), (".", odd)):
+        monkeypatch.chdir(place)
+        with pytest.raises(UserError, match=r"^dataset\.root=.*pictures\udce9.* is not UTF-8, as .* or a link"):
+            tiny("run", *on(pictures)[:1], f"dataset.root={root}", *on(pictures)[2:])
+    pictures.symlink_to(odd)
+    assert tiny("run", *on(pictures)).run.iteration == 2
 
 
 def test_auto_finds_the_run_whatever_it_has_seen() -> None:
