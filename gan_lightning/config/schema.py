@@ -46,6 +46,7 @@ class Dataset:
     class_order: Literal["natural", "text"] | None = None
     labels: FilePath | None = None
     label_column: str | None = None
+    stack: list[str] | None = None
     root: FilePath | None = None
     cache_dir: FilePath | None = None
     cache_gib: NonNegativeFloat | None = None

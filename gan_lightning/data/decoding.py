@@ -6,7 +6,7 @@ import io
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -28,7 +28,8 @@ class Form:
     """What every picture is turned into: `channels` of `height` by `width`.
 
     Its levels are in 8 bits; where it is `deep`, they are kept as they are, in float32. `fit` says what becomes of
-    other proportions: the middle is cut out (crop), the whole is put on black (pad) or distorted (stretch).
+    other proportions: the middle is cut out (crop), the whole is put on black (pad) or distorted (stretch). Where there
+    is a `stack`, a picture is so many files, of a channel each, whose names go on with these endings.
     """
 
     channels: int
@@ -36,6 +37,7 @@ class Form:
     width: int
     fit: Fit = "crop"
     deep: bool = False
+    stack: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -81,6 +83,8 @@ def decode(path: Path, form: Form) -> Decoded:
     Transparent parts of pictures are on white, unless their transparency is the last of 2 or 4 channels. 16-bit grey
     levels that are to have 8 bits are divided by 257.
     """
+    if form.stack:
+        return _joined([_channel(path, ending, form) for ending in form.stack])
     content = path.read_bytes()
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     read = _read(content, form)
@@ -101,6 +105,24 @@ def decode(path: Path, form: Form) -> Decoded:
     dtype = np.float32 if form.deep else np.uint8
     placed = [np.asarray(_placed(Image.fromarray(plane.astype(dtype)), form)) for plane in planes]
     return Decoded(np.stack(placed), digest, low, high, is_deep)
+
+
+def _channel(path: Path, ending: str, form: Form) -> Decoded:
+    try:
+        return decode(path.with_name(path.name + ending), replace(form, channels=1, stack=()))
+    except Exception as error:  # whichever, it is to tell the file
+        raise ValueError(f"{path.name}{ending}: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _joined(parts: Sequence[Decoded]) -> Decoded:
+    """Pictures of a channel each as one."""
+    return Decoded(
+        np.concatenate([part.pixels for part in parts]),
+        hashlib.blake2b("".join(part.digest for part in parts).encode(), digest_size=8).hexdigest(),
+        min(part.low for part in parts),
+        max(part.high for part in parts),
+        all(part.is_deep for part in parts),
+    )
 
 
 def is_deep(path: Path) -> bool:

@@ -20,7 +20,7 @@ from rich.progress import Progress
 from gan_lightning.data.decoding import Decoded, Fit, Form, decode_in_threads, is_deep
 from gan_lightning.data.labels import of_folders, of_table
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
-from gan_lightning.data.picture_files import HIDDEN, Pictures, find_pictures, in_natural_order, some
+from gan_lightning.data.picture_files import HIDDEN, Pictures, find_pictures, in_natural_order, some, stacked
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder
 from gan_lightning.samples import SampleSet
@@ -40,7 +40,7 @@ class ImageFolder:
 
     Arguments:
         channels: 1 for grey, 3 for colour, on white where transparent; 4 and 2 are these and the transparency. Any
-            other number wants TIFF files of so many pages, or .npy files (channels, height, width).
+            other number wants TIFF files of so many pages, .npy files (channels, height, width), or a `stack`.
         skip_corrupt: pictures that cannot be read are left out with a warning, instead of being an error.
         cache_dir: where decoded pictures are kept; by default gan_lightning/images in $XDG_CACHE_HOME or ~/.cache.
         fit: what becomes of other proportions: the middle is cut out (crop), the whole is put on black (pad) or
@@ -48,6 +48,7 @@ class ImageFolder:
         range: the levels [LOW, HIGH] that become -1 and 1 as float32, so that none are lost. With `data` they are the
             lowest and the highest there are, if pictures have more than 8 bits. None: all are brought to 8 bits, as
             runs were that are older than this argument; 16-bit ones are divided by 257.
+        stack: endings of the names of files that are the channels of one picture, such as _red.tif and _green.tif.
         labels: a table of labels in CSV (see gan_lightning/data/labels.py); without it, the folders of the first level
             are the classes, if all pictures lie in some.
         label_column: which column of the table has the labels, if there are several.
@@ -71,11 +72,14 @@ class ImageFolder:
     seen: Mapping[str, Any] | None = None
     labels: FilePath | None = None
     label_column: str | None = None
+    stack: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
         if isinstance(self.range, list | tuple) and not self.range[0] < self.range[1]:
             raise ValueError(f"range must be [LOW,HIGH] with LOW below HIGH, got {list(self.range)}")
+        if self.stack is not None and len(set(self.stack)) != self.channels:
+            raise ValueError(f"stack must be channels={self.channels} different endings, got {list(self.stack)}")
         if self.seen is not None and not _are_facts(self.seen):
             raise ValueError("seen is not what a run has found; it is written by the run")
 
@@ -90,7 +94,7 @@ class ImageFolder:
     def load_with_facts(self) -> tuple[SampleSet, dict[str, Any]]:
         """The same, and what a run is to remember of it: how many, their digest, their classes, their levels' range."""
         root = Path(os.path.abspath(os.path.expanduser(self.root)))
-        pictures = find_pictures(root, self.labels)
+        pictures = self._find(root)
         form = self._form(root, pictures.names)
         pixels, notes = self._pixels(root, pictures.names, form)
         self._say(root, pictures, notes)
@@ -105,6 +109,18 @@ class ImageFolder:
         index = {name: number for number, name in enumerate(facts["classes"])}
         return SampleSet(images, torch.tensor([index[label_of[name]] for name in names]), tuple(index)), facts
 
+    def _find(self, root: Path) -> Pictures:
+        pictures = find_pictures(root, self.labels)
+        if self.stack is None:
+            return pictures
+        stacks = stacked(pictures, self.stack)
+        if not stacks.names:
+            raise UserError(
+                f"dataset.root is {root}, where no picture's name ends in one of dataset.stack={list(self.stack)};"
+                f" there are {some(pictures.names)}."
+            )
+        return stacks
+
     def _labels(self, root: Path, found: list[str], readable: list[str]) -> dict[str, str] | None:
         """The label of each picture; a folder whose pictures are all corrupt counts as a class too. None: no labels."""
         if self.labels is not None:
@@ -114,8 +130,9 @@ class ImageFolder:
 
     def _form(self, root: Path, names: list[str]) -> Form:
         height, width = (self.image_size,) * 2 if isinstance(self.image_size, int) else self.image_size
-        deep = is_deep(root / names[0]) if self.range == "data" else self.range is not None
-        return Form(self.channels, height, width, self.fit, deep)
+        stack = tuple(self.stack or ())
+        deep = is_deep(root / (names[0] + "".join(stack[:1]))) if self.range == "data" else self.range is not None
+        return Form(self.channels, height, width, self.fit, deep, stack)
 
     def _given_levels(self) -> tuple[float, float] | None:
         """What becomes -1 and 1, where that is known before the pictures are."""
@@ -153,9 +170,9 @@ class ImageFolder:
     def _key(self, root: Path, names: list[str], form: Form) -> str:
         """A name for this folder's present contents, decoded this way."""
         # With the root: unpacked archives may agree in all names, sizes and times, and still hold different pictures.
-        how = [VERSION, form.shape, form.fit, form.deep, self.range, os.path.realpath(root)]
+        how = [VERSION, form.shape, form.fit, form.deep, form.stack, self.range, os.path.realpath(root)]
         digest = hashlib.sha256(json.dumps(how).encode())
-        for name in names:
+        for name in (name + ending for name in names for ending in form.stack or ("",)):
             size = mtime = -1
             with contextlib.suppress(OSError):  # a dangling link is found corrupt later
                 status = os.stat(root / name)

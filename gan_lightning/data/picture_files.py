@@ -3,7 +3,7 @@
 import contextlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -73,6 +73,19 @@ def find_pictures(root: Path, table: str | None = None) -> Pictures:
             f" else Pillow knows by its contents, and for .npy files.{others}"
         )
     return pictures
+
+
+def stacked(pictures: Pictures, endings: Sequence[str]) -> Pictures:
+    """Names without their endings, one for the files of each picture; files with no such ending are passed over."""
+    stems, others = set(), []
+    for name in pictures.names:
+        ending = next((each for each in endings if name.endswith(each)), None)
+        if ending is None:
+            others.append(name)
+        else:
+            stems.add(name.removesuffix(ending))
+    names = ["/".join(parts) for parts in sorted(tuple(stem.split("/")) for stem in stems)]
+    return Pictures(names, pictures.passed_over | ({"without an ending of dataset.stack": others} if others else {}))
 
 
 def _files(root: Path) -> Iterator["os.DirEntry[str]"]:

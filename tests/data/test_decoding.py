@@ -135,6 +135,40 @@ def test_pages_and_arrays_are_channels(folder: Path) -> None:
         assert np.array_equal(each.numpy(), planes)
 
 
+def test_stacks_of_files(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "cat").mkdir()
+    planes = np.random.default_rng(0).integers(0, 4096, (3, 2, 6, 6), dtype=np.uint16)
+    planes[0, 0, 0, :2] = 0, 4095
+    for number, name in enumerate(("cat/b", "cat/a_r", "cat/a")):
+        for plane, ending in zip(planes[number], ("_r.png", "_nir.tif"), strict=True):
+            save(folder / f"{name}{ending}", plane)
+    options: dict[str, Any] = {"range": "data", "stack": ["_r.png", "_nir.tif"]}
+    found = ImageFolder(str(folder), 6, 2, **options).load()
+    assert found.classes == ("cat",)
+    assert np.allclose(found.samples.numpy(), planes[::-1] / 4095 * 2 - 1, atol=1e-6)
+
+    save(folder / "cat/c.png", planes[0, 0])
+    (folder / "cat/b_nir.tif").unlink()
+    text = message(ImageFolder(str(folder), 6, 2, **options))
+    assert "1 of 3 pictures cannot be read: cat/b (b_nir.tif: No such file or directory)" in text
+    ImageFolder(str(folder), 6, 2, skip_corrupt=True, **options).load()
+    assert "1 without an ending of dataset.stack (cat/c.png)" in caplog.text
+    with pytest.raises(ValueError, match=r"^stack must be channels=3 different endings, got \['_r.png', '_nir.tif'\]$"):
+        ImageFolder(str(folder), 6, 3, **options)
+    text = message(ImageFolder(str(folder), 6, 1, stack=["_x.png"]))
+    assert "no picture's name ends in one of dataset.stack=['_x.png']; there are cat/a_nir.tif" in text
+
+
+def test_a_stack_notices_a_change_of_any_file(folder: Path) -> None:
+    for ending, level in (("_a.png", 10), ("_b.png", 20)):
+        save(folder / f"x{ending}", np.full((4, 4), level, np.uint8))
+    assert ImageFolder(str(folder), 4, 2, stack=["_b.png", "_a.png"]).load().samples[0, :, 0, 0].tolist() == [20, 10]
+    _, seen = ImageFolder(str(folder), 4, 2, stack=["_a.png", "_b.png"]).load_with_facts()
+    save(folder / "x_b.png", np.full((4, 4), 99, np.uint8))
+    with pytest.raises(UserError, match="not those that the run has seen"):
+        ImageFolder(str(folder), 4, 2, stack=["_a.png", "_b.png"], seen=seen).load()
+
+
 def test_other_numbers_of_channels_are_named(folder: Path) -> None:
     np.save(folder / "a.npy", np.zeros((5, 6, 6), np.uint8))
     save(folder / "b.png", thirds(6, 6))
