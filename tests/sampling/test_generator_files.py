@@ -22,9 +22,10 @@ def generator() -> MLPGenerator:
     return MLPGenerator(3, [2], hidden_dim=4)
 
 
-def written(path: Path, network: Any = NETWORK, prior: Any = PRIOR) -> Path:
+def written(path: Path, network: Any = NETWORK, prior: Any = PRIOR, **others: str) -> Path:
     """A file by someone who is free to put into it what they like."""
     metadata = {"format": GENERATOR, "config": json.dumps({"generator": network, "latents": prior}), "iteration": "7"}
+    metadata |= others
     save_whole({name: value.contiguous() for name, value in generator().state_dict().items()}, path, metadata)
     return path
 
@@ -84,3 +85,29 @@ def test_and_priors_for_latents(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_told(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         load_generator(written(tmp_path / "g.safetensors", {**NETWORK, **changed}))
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ('["cat", "dog"]', "it names 2 classes, but its generator has 0"),
+        ('{"cat": 1}', "the classes are no list of names"),
+        ("[1]", "the classes are no list of names"),
+        ("[", "its metadata can't be read"),
+    ],
+)
+def test_names_of_classes_that_are_none(tmp_path: Path, classes: str, message: str) -> None:
+    path = written(tmp_path / "g.safetensors", classes=classes)
+    with pytest.raises(UserError, match=rf"g\.safetensors is damaged: .*{message}"):
+        load_generator(path)
+
+
+def test_a_file_without_names_of_classes_is_sampled_by_number(tmp_path: Path) -> None:
+    network = MLPGenerator(3, [2], hidden_dim=4, classes=2, label_input="concat")
+    node = {**NETWORK, "classes": 2, "label_input": "concat"}
+    save_generator(network, {"generator": node, "latents": PRIOR}, tmp_path / "g.safetensors", 7)
+    sampler = load_generator(tmp_path / "g.safetensors")
+    assert sampler.classes == ()
+    assert sampler.sample(3, label=1).shape == (3, 2)
+    with pytest.raises(UserError, match="label is cat, but this generator's file has no names of classes, only 0 to 1"):
+        sampler.sample(3, label="cat")
