@@ -125,12 +125,12 @@ def _joined(parts: Sequence[Decoded]) -> Decoded:
     )
 
 
-def is_deep(path: Path) -> bool:
-    """Whether a picture has levels of more than 8 bits, as far as its file can be read."""
+def is_deep(path: Path) -> bool | None:
+    """Whether a picture has levels of more than 8 bits; None if its file can't be read."""
     try:
         read = _read(path.read_bytes(), Form(1, 1, 1))
     except Exception:  # whatever is wrong with it is said when all are decoded
-        return False
+        return None
     return not isinstance(read, Image.Image) and read.dtype != np.uint8
 
 

@@ -131,8 +131,16 @@ class ImageFolder:
     def _form(self, root: Path, names: list[str]) -> Form:
         height, width = (self.image_size,) * 2 if isinstance(self.image_size, int) else self.image_size
         stack = tuple(self.stack or ())
-        deep = is_deep(root / (names[0] + "".join(stack[:1]))) if self.range == "data" else self.range is not None
-        return Form(self.channels, height, width, self.fit, deep, stack)
+        return Form(self.channels, height, width, self.fit, self._are_deep(root, names, stack), stack)
+
+    def _are_deep(self, root: Path, names: list[str], stack: tuple[str, ...]) -> bool:
+        """Whether all levels are kept: as a run has it, or as the first picture that can be read wants it."""
+        if self.range != "data":
+            return self.range is not None
+        if self.seen:
+            return "range" in self.seen
+        found = (is_deep(root / (name + "".join(stack[:1]))) for name in names)
+        return next((each for each in found if each is not None), False)
 
     def _given_levels(self) -> tuple[float, float] | None:
         """What becomes -1 and 1, where that is known before the pictures are."""

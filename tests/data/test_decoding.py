@@ -268,9 +268,11 @@ def test_one_level_alone(folder: Path) -> None:
 
 def test_corrupt_pictures_among_deep_ones(folder: Path) -> None:
     levels = medical(folder)
-    (folder / "1.png").write_bytes(b"")
-    found = ImageFolder(str(folder), 8, 1, skip_corrupt=True, range="data").load().samples
-    assert np.allclose(found[:, 0].numpy(), levels[[0, 2]] / 4095 * 2 - 1, atol=1e-6)
+    save(folder / "9.png", levels[0])
+    for corrupt, kept in (("1.png", [0, 2, 0]), ("0.png", [2, 0])):
+        (folder / corrupt).write_bytes(b"")
+        found = ImageFolder(str(folder), 8, 1, skip_corrupt=True, range="data").load().samples
+        assert np.allclose(found[:, 0].numpy(), levels[kept] / 4095 * 2 - 1, atol=1e-6)
 
 
 def test_8_bits_among_more_want_a_range(folder: Path) -> None:
