@@ -19,6 +19,7 @@ from gan_lightning.data.picture_files import NPY, readers
 
 AHEAD = 64  # pictures the threads may be ahead of the writer, so that few wait in memory
 MODES: dict[int, str] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+BITS_PER_SAMPLE = 258  # TIFF's number for it
 FULL = 65535  # the highest of 16-bit levels
 Fit = Literal["crop", "pad", "stretch"]
 
@@ -89,9 +90,11 @@ def decode(path: Path, form: Form) -> Decoded:
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     read = _read(content, form)
     if isinstance(read, Image.Image):
-        plain = _with_channels(read, form.channels)
+        plain, has_more = _with_channels(read, form.channels), _has_deep_colour(content)
         if not form.deep:
-            return Decoded(_as_array(_placed(plain, form), form), digest, 0, 255, False)
+            return Decoded(_as_array(_placed(plain, form), form), digest, 0, 255, has_more)
+        if has_more:
+            raise ValueError("16-bit colour, of which 8 bits would be read; an .npy file keeps them")
         read = _planes(np.asarray(plain))
     planes, is_deep = read, read.dtype != np.uint8
     low, high = float(planes.min()), float(planes.max())
@@ -149,6 +152,16 @@ def _read(content: bytes, form: Form) -> "Image.Image | NDArray[np.generic]":
             upright = ImageOps.exif_transpose(picture)
     is_grey = upright.mode in ("I", "F") or upright.mode.startswith("I;16")
     return _planes(np.asarray(upright)) if is_grey else upright
+
+
+def _has_deep_colour(content: bytes) -> bool:
+    """Whether a PNG or TIFF file has more bits a channel than the 8 that Pillow has read."""
+    if content.startswith(b"\x89PNG"):
+        return content[24:25] == b"\x10"
+    if content[:4] in (b"II*\0", b"MM\0*"):
+        with Image.open(io.BytesIO(content), formats=("TIFF",)) as picture:
+            return bool(max(getattr(picture, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8)
+    return False
 
 
 def _array(array: NDArray[np.generic], channels: int) -> NDArray[np.generic]:

@@ -238,7 +238,7 @@ class ImageFolder:
         elif notes.levels is None and notes.deep:
             told.append(
                 f"{notes.deep} of {count} pictures of {root} have more than 8 bits; their levels of 0 to 65535 become"
-                " 0 to 255. dataset.range=[LOW,HIGH] keeps them, and names those that are black and white."
+                " 0 to 255. dataset.range=[LOW,HIGH] keeps those of grey pictures and of arrays."
             )
         for sentence in told:
             log.warning("%s", printable(sentence))

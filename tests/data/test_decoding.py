@@ -1,5 +1,7 @@
 """Pictures of other proportions, with transparency, with more than 8 bits and with any number of channels."""
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -291,7 +293,27 @@ def test_more_among_8_bits_is_said(folder: Path, caplog: pytest.LogCaptureFixtur
     assert found[0].unique().tolist() == [200]
     assert found[1].max() == 8  # 2000 / 257
     assert "2 of 3 pictures of" in caplog.text
-    assert "dataset.range=[LOW,HIGH] keeps them" in caplog.text
+    assert "dataset.range=[LOW,HIGH] keeps those of grey pictures" in caplog.text
+
+
+def deep_png(levels: np.ndarray) -> bytes:
+    """A PNG file of 16-bit colours (h, w, 3), which Pillow can read but not write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", levels.shape[1], levels.shape[0], 16, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def test_16_bit_colour_is_said_and_never_black(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "a.png").write_bytes(deep_png(np.full((4, 4, 3), (0, 32768, 65535))))
+    found = ImageFolder(str(folder), 4, 3, range="data").load().samples
+    assert found[0, :, 0, 0].tolist() == [0, 128, 255]
+    assert "1 of 1 pictures of" in caplog.text
+    text = message(ImageFolder(str(folder), 4, 3, range=(0, 65535)))
+    assert "a.png (16-bit colour, of which 8 bits would be read; an .npy file keeps them)" in text
 
 
 def test_levels_without_a_range_in_8_bits(folder: Path) -> None:
