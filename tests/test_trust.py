@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from omegaconf import OmegaConf
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gan_lightning.__main__ import main
+from gan_lightning.config.trust import without_caches
 
 pytestmark = pytest.mark.slow
 
@@ -220,3 +222,9 @@ def test_what_came_from_the_environment_is_saved_as_what_it_was(
     assert f"prefix: sqlite:///{tmp_path}/one.db" in saved
     assert "${network.latent_dim}" in saved
     assert main([f"resume={tmp_path / 'run'}", "trainer.max_steps=2"]) == 0
+
+
+def test_a_strangers_limit_removes_nothing_from_the_image_cache() -> None:
+    node = OmegaConf.create({"source": {"cache_dir": "theirs", "cache_gib": 0.0, "root": "pictures"}})
+    without_caches(node)
+    assert node == {"source": {"cache_dir": None, "root": "pictures"}}
