@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor
 
-from gan_lightning.commands.train import SCHEMA
+from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import Sources, compose
 from gan_lightning.data.datamodule import GANDataModule
@@ -117,7 +117,7 @@ def main() -> None:
     options, overrides = parser.parse_known_args()
     overrides += [f"loss={options.loss}", f"dataset={options.dataset}", f"trainer.max_steps={options.iterations}"]
     overrides += ["trainer.enable_progress_bar=false", "loss.critic_updates.boost=0", "samples.every=1000000"]
-    config = compose(Sources("train"), overrides, SCHEMA)
+    config = compose(Sources("train"), overrides, TRAINING)
     del config.hydra
     torch.set_num_threads(config.threads or torch.get_num_threads())  # for the loops as for the run
     data: GANDataModule = build(config, "data")

@@ -10,9 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 from set_files import write_pictures, write_set
 from small import small
 
-from gan_lightning.commands.train import SCHEMA
 from gan_lightning.config.compose import Sources, compose, plain, without_hydra
 from gan_lightning.config.places import CONF
+from gan_lightning.config.schema import TRAINING
 from gan_lightning.errors import UserError
 from gan_lightning.runs.run import run_experiment
 
@@ -35,7 +35,7 @@ def raw(group: str, name: str) -> dict[str, Any]:
 
 
 def composed(*overrides: str) -> DictConfig:
-    return compose(Sources("train"), list(overrides), SCHEMA)
+    return compose(Sources("train"), list(overrides), TRAINING)
 
 
 def choose(group: str, name: str) -> list[str]:
@@ -117,7 +117,7 @@ def test_an_option_that_does_not_fit_would_be_noticed(tmp_path: Path) -> None:
     content = (CONF / "loss" / "vanilla.yaml").read_text()
     (folder / "mine.yaml").write_text(content.replace("saturating: ${", "saturation: ${"))
     with pytest.raises(UserError, match=r"loss\.objective\.saturation"):
-        compose(Sources("train", extra=(tmp_path,)), ["loss=mine"], SCHEMA)
+        compose(Sources("train", extra=(tmp_path,)), ["loss=mine"], TRAINING)
 
 
 def refusal_of_network(loss: str, network: str) -> str | None:

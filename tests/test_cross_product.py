@@ -14,10 +14,10 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gan_lightning.commands.train import SCHEMA
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import Sources, compose
 from gan_lightning.config.places import CONF
+from gan_lightning.config.schema import TRAINING
 from gan_lightning.errors import UserError
 from gan_lightning.schedules import Clock
 from gan_lightning.training.compatibility import refuse_data
@@ -61,7 +61,7 @@ REASONS = (
 
 def composed(*overrides: str) -> DictConfig:
     """The nodes that combinations are made of: instantiating one copies all of the config each time."""
-    return OmegaConf.masked_copy(compose(Sources("train"), list(overrides), SCHEMA), NODES)
+    return OmegaConf.masked_copy(compose(Sources("train"), list(overrides), TRAINING), NODES)
 
 
 @cache

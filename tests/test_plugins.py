@@ -210,10 +210,10 @@ def test_an_option_of_its_own_in_the_place_of_a_built_in_one_is_said(here, lab, 
     assert "loss." in capsys.readouterr().err
     built_in = Path(plugins.__file__).parents[1] / "conf" / "loss" / "vanilla.yaml"
     own.write_text(built_in.read_text().replace("lr: 2e-4", "lr: 0.5"))
-    from gan_lightning.commands.train import SCHEMA
     from gan_lightning.config.compose import Sources, compose, replacements
+    from gan_lightning.config.schema import TRAINING
 
     sources = Sources("train", extra=(here / "own",))
     assert replacements(sources, ["loss=vanilla"]) == [" ".join(told)]
     assert replacements(sources, ["loss=wgan_gp"]) == []
-    assert compose(sources, ["loss=vanilla"], SCHEMA).loss.optimizer.generator.lr == 0.5
+    assert compose(sources, ["loss=vanilla"], TRAINING).loss.optimizer.generator.lr == 0.5

@@ -87,7 +87,7 @@ def finish_results(folder: Path, now: Results) -> bool:
     if before is not None:
         changed = ("status", "iteration", "seconds", "metrics", "health", "evaluation", "parameters")
         now = replace(before, **{name: getattr(now, name) for name in changed})
-    results.write(folder, now)
+    results.renew(folder, now)
     return True
 
 

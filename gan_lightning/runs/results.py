@@ -3,8 +3,11 @@
 Imports no torch.
 """
 
+import fcntl
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from math import isfinite
 from pathlib import Path
@@ -105,6 +108,21 @@ FITTING: dict[str, Callable[[Any], bool]] = {
 }
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keeps other processes from changing a run's results.json while the block reads and replaces it.
+
+    A run may be evaluated while it trains. The lock is on the folder itself; on file systems without, there is none.
+    """
+    place = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(place, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(place)
+
+
 def write(folder: Path, results: Results) -> None:
     """Replaces a run's results.json."""
     with replacing(folder / RESULTS) as temporary:
@@ -148,11 +166,21 @@ def find(folder: Path) -> Results | None:
 
 def add_evaluation(folder: Path, record: Record) -> None:
     """Adds a record of the command `evaluate`, in the place of one of the same iteration and protocol."""
-    results = read(folder)
-    others = [
-        other for other in results.evaluations if any(other[key] != record[key] for key in ("iteration", "protocol"))
-    ]
-    write(folder, replace(results, evaluations=[*others, record]))
+    with alone(folder):
+        results = read(folder)
+        kept = [
+            other
+            for other in results.evaluations
+            if any(other[key] != record[key] for key in ("iteration", "protocol"))
+        ]
+        write(folder, replace(results, evaluations=[*kept, record]))
+
+
+def renew(folder: Path, results: Results) -> None:
+    """Replaces results.json but for what the command `evaluate` has added to it."""
+    with alone(folder):
+        before = find(folder)
+        write(folder, replace(results, evaluations=before.evaluations if before else ()))
 
 
 def finite(numbers: Mapping[str, float]) -> dict[str, float | None]:

@@ -305,7 +305,6 @@ def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:
     trainer, watchers = prepared.trainer, prepared.watchers
     if not trainer.is_global_zero:
         return
-    before = results.find(folder)
     verdicts = [asdict(verdict) for verdict in watchers.health.verdicts]
     now = Results(
         status,
@@ -314,14 +313,13 @@ def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:
         finite(watchers.monitor.latest),
         Health(verdicts, finite(watchers.health.latest)),
         watchers.evaluation.records,
-        before.evaluations if before else (),
-        seed,
-        PROTOCOL,
+        seed=seed,
+        protocol=PROTOCOL,
         **provenance(trainer),
         parameters=parameters(prepared.parts.model),
         classes=prepared.parts.data.loaded.classes,
     )
-    results.write(folder, now)
+    results.renew(folder, now)
 
 
 def describe(

@@ -1,5 +1,6 @@
 """Going on with a run: which one `auto` means, and what a command may change."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -86,3 +87,14 @@ def test_a_resumed_run_keeps_its_config_whatever_the_flags_say(
         outcome = command(*with_flags, "resume=run", f"trainer.max_steps={steps}")
         assert outcome.status == 0, outcome.err
         assert yaml.safe_load((here / "run" / "config.yaml").read_text())["seed"] == 7
+
+
+def test_a_checkpoint_of_another_run_is_refused(command: Callable[..., Any], here: Path, tiny: tuple[str, ...]) -> None:
+    for name, seed in (("one", 1), ("other", 2)):
+        assert command(*tiny, "trainer.max_steps=1", f"seed={seed}", f"hydra.run.dir={name}").status == 0
+    shutil.copyfile(here / "other" / "checkpoints" / "last.ckpt", here / "one" / "checkpoints" / "last.ckpt")
+    before = (here / "one" / "config.yaml").read_bytes()
+    outcome = command("resume=one", "trainer.max_steps=3")
+    assert outcome.status == 2
+    assert "last.ckpt is another run's: seed is 2 there, and 1 in the configuration." in outcome.err
+    assert (here / "one" / "config.yaml").read_bytes() == before

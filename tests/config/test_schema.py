@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gan_lightning.commands.train import SCHEMA
 from gan_lightning.config.check import check
 from gan_lightning.config.compose import Sources, compose, require_weights, without_hydra
 from gan_lightning.config.places import CONF
+from gan_lightning.config.schema import TRAINING
 from gan_lightning.errors import UserError
 
 MANY = ("regularizer", "logger", "callbacks", "metric")
@@ -90,7 +90,7 @@ def is_there(config: DictConfig, path: tuple[str, ...]) -> bool:
     "file", [CONF / "train.yaml", *OPTIONS, *PAIRS], ids=lambda file: f"{file.parent.name}/{file.stem}"
 )
 def test_each_misspelt_key_is_refused(file: Path) -> None:
-    config = without_hydra(compose(Sources("train"), choice(file), SCHEMA))
+    config = without_hydra(compose(Sources("train"), choice(file), TRAINING))
     keys = keys_of(file, config)
     assert keys or file.stem == "none"
     with Sources("train").open() as loader:
@@ -99,7 +99,7 @@ def test_each_misspelt_key_is_refused(file: Path) -> None:
 
 def is_accepted(config: DictConfig, loader: Any) -> bool:
     try:
-        check(config, SCHEMA)
+        check(config, TRAINING)
         require_weights(config, loader)
     except UserError:
         return False
@@ -144,7 +144,7 @@ def test_a_mistake_in_a_file_is_told_with_the_file(tmp_path: Path, place: str, c
     file.write_text(content)
     group, _, name = place.partition("/")
     with pytest.raises(UserError) as caught:
-        compose(Sources("train", extra=(tmp_path,)), [f"{group}={name}"], SCHEMA)
+        compose(Sources("train", extra=(tmp_path,)), [f"{group}={name}"], TRAINING)
     assert [words for words in told if words not in str(caught.value)] == []
     assert str(caught.value).endswith(f"It stands in {file}.")
     assert "\n" not in str(caught.value)
@@ -153,7 +153,7 @@ def test_a_mistake_in_a_file_is_told_with_the_file(tmp_path: Path, place: str, c
 def test_a_mistake_on_the_command_line_names_no_file() -> None:
     for override in ("+dataset.held_outt=3", "loss.n_critic=0", "++loss.weights.r11=3"):
         with pytest.raises(UserError) as caught:
-            compose(Sources("train"), [override], SCHEMA)
+            compose(Sources("train"), [override], TRAINING)
         assert "stands in" not in str(caught.value)
 
 
@@ -163,15 +163,15 @@ def test_a_key_of_ones_own_is_known_where_something_reads_it(tmp_path: Path) -> 
     assert "std: " in ring
     mine = ring.replace("radius: 1.0", "radius: ${dataset.wide}") + "\nwide: 2.0\n"
     (tmp_path / "dataset" / "mine.yaml").write_text(mine)
-    config = compose(Sources("train", extra=(tmp_path,)), ["dataset=mine", "dataset.wide=3"], SCHEMA)
+    config = compose(Sources("train", extra=(tmp_path,)), ["dataset=mine", "dataset.wide=3"], TRAINING)
     assert config.dataset.source.radius == 3
     (tmp_path / "dataset" / "mine.yaml").write_text(ring + "\nwide: 2.0\n")
     with pytest.raises(UserError, match=r"dataset\.wide is not a key of Dataset"):
-        compose(Sources("train", extra=(tmp_path,)), ["dataset=mine"], SCHEMA)
+        compose(Sources("train", extra=(tmp_path,)), ["dataset=mine"], TRAINING)
 
 
 def test_weights_of_regularizers_may_be_added() -> None:
-    config = compose(Sources("train"), ["regularizer=[r1]", "+loss.weights.r1=3"], SCHEMA)
+    config = compose(Sources("train"), ["regularizer=[r1]", "+loss.weights.r1=3"], TRAINING)
     assert config.regularizer.r1.weight == 3
 
 

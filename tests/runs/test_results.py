@@ -2,6 +2,7 @@
 
 import json
 import math
+import threading
 from dataclasses import replace
 
 import pytest
@@ -59,3 +60,26 @@ def test_numbers_that_json_does_not_have(tmp_path):
     assert finite({"a": math.nan, "b": -math.inf, "c": 1.0}) == {"a": None, "b": None, "c": 1.0}
     results.write(tmp_path, replace(RESULTS, metrics=finite({"a": math.nan})))
     assert json.loads((tmp_path / "results.json").read_text())["metrics"] == {"a": None}
+
+
+def test_a_run_that_trains_keeps_what_evaluate_has_added(tmp_path):
+    results.write(tmp_path, RESULTS)
+    results.renew(tmp_path, replace(RESULTS, iteration=5, evaluations=()))
+    assert results.read(tmp_path) == replace(RESULTS, iteration=5)
+
+
+def test_two_processes_take_turns(tmp_path):
+    results.write(tmp_path, RESULTS)
+    order = []
+
+    def renew() -> None:
+        results.renew(tmp_path, RESULTS)
+        order.append("renewed")
+
+    with results.alone(tmp_path):
+        thread = threading.Thread(target=renew)
+        thread.start()
+        thread.join(timeout=0.2)
+        order.append("done")
+    thread.join(timeout=20)
+    assert order == ["done", "renewed"]

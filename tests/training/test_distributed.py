@@ -268,6 +268,7 @@ def test_command_line_makes_one_folder(tiny_command, folder, tmp_path):
     assert sorted(path.name for path in (place / "samples").iterdir()) == ["00000000.png", "00000008.png"]
     assert {path.stem for path in (place / "checkpoints").iterdir()} == {
         "last",
+        "previous",
         "iteration=00000004",
         "iteration=00000008",
     }

@@ -19,10 +19,10 @@ from pytorch_lightning import Trainer
 from small import small
 from torch import Tensor
 
-from gan_lightning.commands.train import SCHEMA
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import Sources, compose
 from gan_lightning.config.places import CONF
+from gan_lightning.config.schema import TRAINING
 from gan_lightning.runs.hardware import DISTRIBUTED, silence
 
 ITERATIONS = 3
@@ -51,7 +51,7 @@ def cases() -> Iterator[tuple[str, str, bool]]:
 @cache
 def composed(name: str) -> DictConfig:
     """A small run's configuration without batch statistics."""
-    config = compose(Sources("train"), [*small(*CASES[name]), "dataset.batch_size=16", "seed=3"], SCHEMA)
+    config = compose(Sources("train"), [*small(*CASES[name]), "dataset.batch_size=16", "seed=3"], TRAINING)
     for network in (config.network.generator, config.network.discriminator):
         without_batch_norm(network)
     return config

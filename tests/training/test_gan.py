@@ -252,7 +252,7 @@ def test_everything_counts_iterations(tiny, n_critic):
     assert trained.run.iteration == trained.results()["iteration"] == 10
     assert trained.checkpoint()["global_step"] == 10
     kept = {path.stem for path in (trained.path / "checkpoints").iterdir()}
-    assert kept == {"last", "iteration=00000004", "iteration=00000008"}
+    assert kept == {"last", "previous", "iteration=00000004", "iteration=00000008"}
     for iteration in (4, 8):
         checkpoint = trained.checkpoint(f"iteration={iteration:08d}")
         assert checkpoint["global_step"] == iteration

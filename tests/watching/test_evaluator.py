@@ -191,7 +191,7 @@ class TestNumbers:
     def test_progress_counts_the_samples(self):
         told = []
         evaluator(batch_size=64).measure(generator(), Normal(), progress=told.append)
-        assert told == [64, 64, 64, 8]
+        assert [count for count in told if count] == [64, 64, 64, 8]
 
 
 class TestProtocol:
