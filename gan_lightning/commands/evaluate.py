@@ -78,7 +78,9 @@ def find_runs(pattern: str) -> list[Path]:
 
     Files that match are passed over; folders aren't.
     """
-    folders = [Path(name) for name in sorted(glob.glob(pattern, recursive=True)) if os.path.isdir(name)]
+    # As it stands, before it is a pattern: a sweep's folders may be named regularizer=[r1].
+    names = [pattern] if os.path.isdir(pattern) else sorted(glob.glob(pattern, recursive=True))
+    folders = [Path(name) for name in names if os.path.isdir(name)]
     if not folders and not glob.has_magic(pattern):
         find_generator(pattern)  # raises the error that fits
         raise UserError(f"run is {pattern}, which is a file; name the run's folder.")

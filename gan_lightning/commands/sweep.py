@@ -1,5 +1,6 @@
 """What is checked of a sweep before its first job starts."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 BY_OVERRIDES = {"folder_name", "hydra_override_dirname"} | {
     f"hydra.job.{key}" for key in ("id", "num", "override_dirname")
 }
+EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 INTERPOLATION = re.compile(r"\$\{\s*([\w.]+)")
 
 
@@ -32,6 +34,7 @@ def plan_sweep(sources: Sources, overrides: list[str], config: DictConfig, parse
         check(config.hydra.launcher, LAUNCHER, "hydra.launcher")
     jobs = jobs_of(parsed)
     check_jobs(sources, jobs)
+    overrides = [*overrides, *without_shared(config, parsed)]
     require_own_folders(sources, config, jobs)
     if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
         require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
@@ -40,6 +43,18 @@ def plan_sweep(sources: Sources, overrides: list[str], config: DictConfig, parse
     if not (was_requeued() and folder.is_dir()):  # else the jobs there are gone on with
         folder = reserve(config.hydra.sweep.dir, "hydra.sweep.dir")
     return [*overrides, f"hydra.sweep.dir={override_value(folder)}"]
+
+
+def without_shared(config: DictConfig, parsed: Sequence[Override]) -> list[str]:
+    """Leaves what all jobs share out of their folders' names, in the config and by the overrides that it returns."""
+    swept = any(override.is_sweep_override() for override in parsed)
+    if not swept or any(override.key_or_group == EXCLUDED for override in parsed):
+        return []
+    keys = dict.fromkeys(o.key_or_group for o in parsed if not o.is_sweep_override())
+    names = [*config.hydra.job.config.override_dirname.exclude_keys, *(key for key in keys if key[:6] != "hydra.")]
+    with flag_override(config.hydra, ["struct", "readonly"], [False, False]):
+        config.hydra.job.config.override_dirname.exclude_keys = names
+    return [f"{EXCLUDED}={json.dumps(names)}"]
 
 
 def jobs_of(overrides: Sequence[Override]) -> list[list[str]]:

@@ -6,6 +6,7 @@ python -m gan_lightning resume=outputs/2026-01-31/12-00-00_wgan_gp_digits_s0 tra
 """
 
 import json
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -31,6 +32,7 @@ from gan_lightning.config.compose import (
     override_value,
     parse,
     replacements,
+    with_paths,
     with_plugins,
     without_hydra,
 )
@@ -69,6 +71,11 @@ RESUMABLE = (
     *("callbacks", "logger", "plugins", "hydra"),
 )
 
+# Keys whose values are paths, which are taken as they are typed.
+PATHS = (
+    *("resume", "hydra.run.dir", "hydra.sweep.dir", "dataset.root", "dataset.cache_dir", "dataset.labels"),
+    *("extractor.weights", "extractor.cache_dir"),
+)
 # The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.
 RESUMED_HYDRA = (
     "hydra.output_subdir=null",  # a refused resume leaves the saved config as it is
@@ -92,7 +99,7 @@ def start(arguments: list[str]) -> int:
     options = list(arguments)
     for text in flags.overrides:
         options.remove(text)
-    sources, overrides = with_plugins(sources_of(flags), flags.overrides)
+    sources, overrides = with_plugins(sources_of(flags), with_paths(flags.overrides, *PATHS, sweeping=flags.multirun))
     if flags.cfg == "job":
         compose(sources, overrides, TRAINING)  # for the sake of its messages
     if not (flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
@@ -126,7 +133,7 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
     named = [f"plugins={json.dumps(list(plugins))}"] if plugins else []
     with resolvers_of_its_own():
         try:
-            sources, planned = plan(*with_plugins(sources, [*overrides, *named]), multirun=False)
+            sources, planned = plan(*with_plugins(sources, [*with_paths(overrides, *PATHS), *named]), multirun=False)
             config = compose(sources, planned, TRAINING)
             return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
         except Stopped as stop:
@@ -186,7 +193,7 @@ def names_folder(overrides: Sequence[str]) -> bool:
 def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[Sources, list[str]]:
     """Plans a run in the folder that the user names, where it may have been before, or in a new one."""
     named = names_folder(overrides)
-    folder = place(without_hydra(config), config.hydra.run.dir, named)
+    folder = place(without_hydra(config), os.path.expanduser(config.hydra.run.dir), named)
     return sources, overrides if named else [*overrides, f"hydra.run.dir={override_value(folder)}"]
 
 

@@ -1,6 +1,7 @@
 """Composing a config from conf/ and the user's overrides, with mistakes answered in one paragraph. Imports no torch."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -355,13 +356,19 @@ def override_value(path: Path | str) -> str:
     return f'"{escaped}"'
 
 
-def with_paths(arguments: Sequence[str], *keys: str) -> list[str]:
-    """Arguments KEY=PATH with the paths quoted, so that names such as loss=vanilla,seed=1 are read as they stand."""
+def with_paths(arguments: Sequence[str], *keys: str, sweeping: bool = False) -> list[str]:
+    """Arguments KEY=PATH with the paths quoted, so that names such as loss=vanilla,seed=1 are read as they stand.
+
+    A ~ at the beginning is the home folder. What has interpolations is left to Hydra, and where several values may be
+    meant (`sweeping`, or no such path is there), so are commas.
+    """
     quoted = []
     for text in arguments:
         key, _, value = text.partition("=")
-        is_plain = key not in keys or not value or value[0] in "\"'" or value in ("null", "???")
-        quoted.append(text if is_plain else f"{key}={override_value(value)}")
+        is_plain = key.lstrip("+") not in keys or not value or value[0] in "\"'" or value in ("null", "???")
+        is_plain = is_plain or ("${" in value and not os.path.exists(value))
+        is_plain = is_plain or ("," in value and (sweeping or not os.path.exists(value)))
+        quoted.append(text if is_plain else f"{key}={override_value(os.path.expanduser(value))}")
     return quoted
 
 

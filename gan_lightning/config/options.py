@@ -1,5 +1,6 @@
 """The options of a command that has no groups: KEY=VALUE onto a file of defaults. Imports neither Hydra nor torch."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def read_options(file: Path, arguments: Sequence[str], schema: str, paths: Seque
 def _unquoted(path: str) -> str | None:
     if len(path) > 1 and path[0] == path[-1] and path[0] in "\"'":
         return path[1:-1]
-    return None if path == "null" else path
+    return None if path == "null" else os.path.expanduser(path)
 
 
 def _parsed(text: str, value: str) -> Any:

@@ -11,7 +11,7 @@ from omegaconf.basecontainer import BaseContainer
 
 from gan_lightning.processes import start
 
-LONGEST = 160  # a folder's name may have 255 bytes on most file systems
+LONGEST = 160  # bytes; a folder's name may have 255 on most file systems
 
 
 SCHEDULES = ("Linear", "Cosine", "Exponential", "Step")  # of gan_lightning.schedules; ${linear:…} and so on
@@ -75,11 +75,11 @@ def default_iterations(max_epochs: Any, iterations: int) -> int:
 
 
 def folder_name(overrides: str) -> str:
-    """A job's overrides as one folder's name: no slashes, and not too long for a file system."""
-    name = str(overrides).replace("/", "_").replace(" ", "") or "defaults"
-    if len(name) <= LONGEST:
-        return name
-    return f"{name[:LONGEST]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    """A job's overrides as one folder's name: no slashes, not too long for a file system, and never another job's."""
+    text = str(overrides) or "defaults"
+    name = text.replace("/", "_").replace(" ", "")
+    short = name.encode()[:LONGEST].decode(errors="ignore")
+    return name if short == text else f"{short}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def resolvers() -> dict[str, Callable[..., Any]]:

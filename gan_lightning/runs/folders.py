@@ -270,7 +270,7 @@ def identity(config: DictConfig | dict[str, Any], moved: bool = False) -> dict[s
         for name in (*CIRCUMSTANCES, "root") if moved else CIRCUMSTANCES:
             node.pop(name, None)
         if "root" in node:
-            node["root"] = str(Path(node["root"]).absolute())
+            node["root"] = str(Path(node["root"]).expanduser().absolute())
     return kept
 
 

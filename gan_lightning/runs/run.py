@@ -95,7 +95,7 @@ def experiment(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Ru
     silence()
     spare_cuda_lookups()
     if "root" in config.dataset:
-        config.dataset.root = str(Path(config.dataset.root).absolute())  # the run may be resumed from elsewhere
+        config.dataset.root = str(Path(config.dataset.root).expanduser().absolute())  # it may be resumed from elsewhere
         require_text(f"dataset.root={config.dataset.root}")
     try:
         with owned(folder):

@@ -98,3 +98,28 @@ def test_a_checkpoint_of_another_run_is_refused(command: Callable[..., Any], her
     assert outcome.status == 2
     assert "last.ckpt is another run's: seed is 2 there, and 1 in the configuration." in outcome.err
     assert (here / "one" / "config.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["seed=1,trainer.max_steps=2", "2024", "regularizer=[r1]", "数据 #1 (a)'s", "a$b"])
+def test_names_are_read_as_they_are_typed(
+    command: Callable[..., Any], here: Path, tiny: tuple[str, ...], name: str
+) -> None:
+    (here / name).mkdir()  # with commas, it is only taken for one folder if it is there
+    for arguments in (
+        (*tiny, f"hydra.run.dir={name}", "trainer.max_steps=1"),
+        (f"resume={name}", "trainer.max_steps=2"),
+    ):
+        outcome = command(*arguments)
+        assert outcome.status == 0, outcome.err
+    assert [path.name for path in here.iterdir()] == [name]
+    assert command("evaluate", f"run={name}", "samples=20", "extractor=identity", "metric=[sliced]").status == 0
+
+
+def test_the_home_folder(
+    command: Callable[..., Any], here: Path, tiny: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(here / "home"))
+    assert command(*tiny, "hydra.run.dir=~/run", "trainer.max_steps=1").status == 0
+    assert command("resume=~/run", "trainer.max_steps=2").status == 0
+    assert command("sample", "run=~/run", "n=1", "out=~/one.png").status == 0
+    assert sorted(path.name for path in (here / "home").iterdir()) == ["one.png", "run"]

@@ -79,7 +79,7 @@ def test_a_job_that_is_refused_takes_no_other_with_it(
     assert not (here / "outputs").exists()
 
     (folder,) = (path.parent for path in here.glob("multirun/*/*/*/config.yaml"))
-    assert folder.name == "dataset.batch_size=16,experiment=tiny,loss=wgan_clip,trainer.max_steps=2"
+    assert folder.name == "dataset.batch_size=16"
     assert re.fullmatch(r"multirun/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d", folder.parent.relative_to(here).as_posix())
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["loss"]["name"], config["dataset"]["batch_size"]) == ("wgan_clip", 16)
@@ -116,11 +116,11 @@ def test_every_combination_is_a_job_with_a_folder(
     assert outcome.status == 0, outcome.err
     chosen = [(loss, seed) for loss in ("vanilla", "wgan_clip") for seed in (1, 2)]
     assert sorted(path.name for path in (here / "sweeps" / "first").iterdir() if path.is_dir()) == [
-        f"experiment=tiny,loss={loss},seed={seed},trainer.max_steps=2" for loss, seed in chosen
+        f"loss={loss},seed={seed}" for loss, seed in chosen
     ]
     assert [row[:2] for row in rows(outcome.out)] == [[f"loss={loss} seed={seed}", "finished"] for loss, seed in chosen]
     for process, (loss, seed) in zip(started, chosen, strict=True):
-        folder = f"sweeps/first/experiment=tiny,loss={loss},seed={seed},trainer.max_steps=2"
+        folder = f"sweeps/first/loss={loss},seed={seed}"
         assert {"experiment=tiny", f"loss={loss}", f"seed={seed}", "trainer.max_steps=2"} < set(process.command)
         assert f'hydra.run.dir="{folder}"' in process.command
     assert "Traceback" not in outcome.err
@@ -154,7 +154,16 @@ def test_jobs_that_would_share_a_folder_are_refused(
 def test_folders_of_jobs_may_be_named_otherwise(here: Path, subdir: str) -> None:
     overrides = ["loss=vanilla,wgan_gp", f"hydra.sweep.subdir={subdir}"]
     _, planned = plan(Sources("train"), overrides, multirun=True)
-    assert planned[:-1] == overrides
+    assert planned[:2] == overrides
+
+
+def test_different_jobs_have_different_folders(here: Path) -> None:
+    plan(Sources("train"), ["dataset=mnist", "dataset.root=a/b,a_b"], multirun=True)
+
+
+def test_folders_are_named_by_what_differs(here: Path) -> None:
+    _, planned = plan(Sources("train"), ["loss=vanilla,wgan_gp", "seed=7", "trainer.max_steps=2"], multirun=True)
+    assert planned[3:-1] == ['hydra.job.config.override_dirname.exclude_keys=["plugins", "seed", "trainer.max_steps"]']
 
 
 # One by one.
@@ -327,7 +336,8 @@ def test_a_job_is_a_command(here: Path, monkeypatch: pytest.MonkeyPatch, at_once
     [
         ("", "defaults"),
         ("loss=wgan_gp,seed=1", "loss=wgan_gp,seed=1"),
-        ("dataset.root=/data/my pictures", "dataset.root=_data_mypictures"),
+        ("dataset.root=/data/my pictures", "dataset.root=_data_mypictures_ee26ae77"),
+        pytest.param("ü" * 100, f"{'ü' * (LONGEST // 2)}_83af2e24", id="long"),
     ],
 )
 def test_folder_names(overrides: str, name: str) -> None:
