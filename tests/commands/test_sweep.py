@@ -131,10 +131,6 @@ def test_every_combination_is_a_job_with_a_folder(
     ("overrides", "told"),
     [
         ("seed=1,1", r"seed=1 is there twice \(seed=1\)"),
-        (
-            "dataset=mnist dataset.root=a/b,a_b",
-            r"dataset\.root=a/b and dataset=mnist dataset\.root=a_b would be in one",
-        ),
         ("seed=1,2 hydra.sweep.subdir=x", r"seed=1 hydra\.sweep\.subdir=x and seed=2 .* in one folder \(x\)"),
         ("loss=vanilla,wgan_gp seed=1,2 hydra.sweep.subdir=${loss.name}", r"seed=1 .* and .*seed=2 .* \(vanilla\)"),
     ],
