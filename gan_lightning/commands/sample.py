@@ -69,8 +69,6 @@ def require_free(out: str) -> None:
 
     A file that is named, a .png or a .csv, is replaced.
     """
-    if not out.strip():
-        raise UserError("out is empty; name a .png, a .csv, or a folder for single pictures.")
     if Path(out).suffix.lower() in (".png", ".csv"):
         return
     try:

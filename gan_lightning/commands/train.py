@@ -99,7 +99,7 @@ def start(arguments: list[str]) -> int:
     options = list(arguments)
     for text in flags.overrides:
         options.remove(text)
-    sources, overrides = with_plugins(sources_of(flags), with_paths(flags.overrides, *PATHS, sweeping=flags.multirun))
+    sources, overrides = with_plugins(sources_of(flags), with_paths(flags.overrides, *PATHS, commas=False))
     if flags.cfg == "job":
         compose(sources, overrides, TRAINING)  # for the sake of its messages
     if not (flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
@@ -133,7 +133,9 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
     named = [f"plugins={json.dumps(list(plugins))}"] if plugins else []
     with resolvers_of_its_own():
         try:
-            sources, planned = plan(*with_plugins(sources, [*with_paths(overrides, *PATHS), *named]), multirun=False)
+            sources, planned = plan(
+                *with_plugins(sources, [*with_paths(overrides, *PATHS, commas=False), *named]), multirun=False
+            )
             config = compose(sources, planned, TRAINING)
             return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
         except Stopped as stop:

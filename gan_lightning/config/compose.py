@@ -356,18 +356,18 @@ def override_value(path: Path | str) -> str:
     return f'"{escaped}"'
 
 
-def with_paths(arguments: Sequence[str], *keys: str, sweeping: bool = False) -> list[str]:
+def with_paths(arguments: Sequence[str], *keys: str, commas: bool = True) -> list[str]:
     """Arguments KEY=PATH with the paths quoted, so that names such as loss=vanilla,seed=1 are read as they stand.
 
-    A ~ at the beginning is the home folder. What has interpolations is left to Hydra, and where several values may be
-    meant (`sweeping`, or no such path is there), so are commas.
+    A ~ at the beginning is the home folder. What has interpolations is left to Hydra; without `commas`, what has any too,
+    as several values, unless there is such a path.
     """
     quoted = []
     for text in arguments:
         key, _, value = text.partition("=")
         is_plain = key.lstrip("+") not in keys or not value or value[0] in "\"'" or value in ("null", "???")
         is_plain = is_plain or ("${" in value and not os.path.exists(value))
-        is_plain = is_plain or ("," in value and (sweeping or not os.path.exists(value)))
+        is_plain = is_plain or ("," in value and not commas and not os.path.exists(value))
         quoted.append(text if is_plain else f"{key}={override_value(os.path.expanduser(value))}")
     return quoted
 

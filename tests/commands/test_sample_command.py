@@ -91,7 +91,7 @@ def test_pictures_that_are_there_are_not_overwritten(trained: Path, command: Com
     for run in (trained, "nowhere"):
         outcome = command("sample", f"run={run}", "n=4", f"out={out}")
         assert outcome.status == 2
-        assert ("out is empty" if out == "" else f"out is {out}, which has pictures already (00007.png)") in outcome.err
+        assert ("out is ''" if out == "" else f"out is {out}, which has pictures already (00007.png)") in outcome.err
     assert [path.name for path in place.glob("*.png")] == ["00007.png"]
     assert (place / "00007.png").read_text() == "somebody's"
 
