@@ -11,7 +11,10 @@ from types import FrameType
 
 LEASH = "GAN_LIGHTNING_LEASH"  # the number of a file that ends when the process that has started this one does
 # Exit statuses of a run that a signal has stopped: Ctrl-C, or what clusters send before they end a job.
-STOPPED = {number.name: 128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)}
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+STOPPED = {number.name: 128 + number for number in SIGNALS}
+REQUEUES = (signal.SIGUSR1, signal.SIGUSR2)  # those by which a scheduler says that the job is to be run again
+AGAIN_AFTER = 0.05  # seconds
 AT_A_SHELL = ("bash", "interactive")  # names of Slurm's jobs in which somebody types commands, as Lightning has them
 
 
@@ -56,8 +59,11 @@ def start() -> str:
 
 
 def requeue() -> str | None:
-    """Asks Slurm to run this job again, which then goes on; returns what came of it, None without a job of Slurm's."""
-    if slurm_job() is None:
+    """Asks Slurm to run this job again, which then goes on; returns what came of it, None without a job of Slurm's.
+
+    Of a sweep's processes the first one asks, once its jobs have saved.
+    """
+    if slurm_job() is None or leashed:
         return None
     array, number = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ["SLURM_JOB_ID"]
     job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID')}" if array else number
@@ -71,7 +77,7 @@ def requeue() -> str | None:
 
 
 class Stopped(BaseException):
-    """Ctrl-C or SIGTERM has come outside of training, or Ctrl-C for the second time.
+    """One of SIGNALS has come outside of training, or Ctrl-C for the second time.
 
     No KeyboardInterrupt, on which Lightning ends the process by itself, and which some C code takes for its own.
     """
@@ -82,25 +88,47 @@ class Stopped(BaseException):
         self.number = number
 
 
-received: list[int] = []  # the signals that have raised Stopped
+received: list[int] = []  # the signals for which `stop` was called
+leashed: list[int] = []  # the leash, in a process that a sweep has started
+
+
+def stop(number: int, frame: FrameType | None) -> None:
+    """A signal's handler, which raises Stopped; in the midst of an import, as soon as that is done.
+
+    C code that is being imported loses an exception, or ends the process (`terminate called`) with no word of ours.
+    """
+    received.append(number)
+    if is_importing(frame):
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_AFTER)
+    else:
+        raise Stopped(number)
+
+
+def again(number: int, frame: FrameType | None) -> None:
+    """The timer's handler: the last signal once more, for whoever handles it by now."""
+    signal.raise_signal(received[-1])
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported where a signal has come."""
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Lets Ctrl-C and SIGTERM raise Stopped while the block runs, if this is the main thread, which alone can."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        raise Stopped(number)
-
+    """Lets SIGNALS raise Stopped while the block runs, if this is the main thread, which alone can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    received.clear()
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, stop) for number in SIGNALS}
+    previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, again)
     try:
         yield
     finally:
+        received.clear()  # of no concern to whatever this process does next
+        signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -115,6 +143,7 @@ def end_with_parent() -> None:
     """Where a sweep has started this process: has it stop, as by SIGTERM, should the sweep's process be killed."""
     number = os.environ.pop(LEASH, "")
     if number.isdecimal():
+        leashed.append(int(number))
         threading.Thread(target=watch, args=(int(number),), daemon=True).start()
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from gan_lightning import processes
 from gan_lightning.processes import (
     LEASH,
+    SIGNALS,
     Stopped,
     is_first_process,
     requeue,
@@ -113,13 +115,36 @@ def test_slurm_is_asked_to_run_a_job_again(
         assert told in answer
 
 
-@pytest.mark.parametrize(("number", "told"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
-def test_signals_outside_of_training(number: signal.Signals, told: str) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(Stopped, match=f"Stopped by {told}") as stop, stoppable():
+@pytest.mark.parametrize("number", SIGNALS)
+def test_signals_outside_of_training(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in (*SIGNALS, signal.SIGALRM)]
+    told = "Ctrl-C" if number == signal.SIGINT else number.name
+    with pytest.raises(Stopped, match=f"Stopped by {told}") as stopped, stoppable():
         signal.raise_signal(number)
-    assert stop.value.status == 128 + number
-    assert signal.getsignal(number) is before
+    assert stopped.value.status == 128 + number
+    assert [signal.getsignal(each) for each in (*SIGNALS, signal.SIGALRM)] == before
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_an_import_is_not_torn_by_a_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    """An exception in the midst of one ends the process without a word of ours, if it comes up in C code."""
+    (tmp_path / "torn.py").write_text(f"import os\nos.kill(os.getpid(), {number:d})\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "torn", raising=False)
+
+    def imported() -> None:
+        assert import_module("torn").whole
+        with suppress(Stopped):
+            stop_if_asked()
+            pytest.fail("the signal is forgotten")
+        time.sleep(10)
+
+    with pytest.raises(Stopped) as stopped, stoppable():
+        imported()
+    assert stopped.value.number == number
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_a_signal_that_an_import_has_lost_is_not_forgotten() -> None:
@@ -128,8 +153,7 @@ def test_a_signal_that_an_import_has_lost_is_not_forgotten() -> None:
             signal.raise_signal(signal.SIGINT)
         with pytest.raises(Stopped):
             stop_if_asked()
-    with stoppable():
-        stop_if_asked()
+    stop_if_asked()  # the next run in this process is another one
 
 
 def test_a_process_whose_sweep_is_killed_ends(tmp_path: Path) -> None:
@@ -165,7 +189,16 @@ def has_ended(pid: int) -> bool:
 
 
 def test_a_leash_that_is_none_of_ours_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "leashed", [])
     monkeypatch.setenv(LEASH, "987654")
     processes.end_with_parent()
     assert LEASH not in os.environ
     time.sleep(0.05)
+
+
+def test_a_sweeps_jobs_leave_the_requeue_to_the_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, JOB | {LEASH: "987654", "PATH": str(tmp_path)})
+    monkeypatch.setattr(processes, "leashed", [])
+    assert requeue() is not None
+    processes.end_with_parent()
+    assert requeue() is None

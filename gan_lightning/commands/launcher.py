@@ -27,7 +27,7 @@ from rich.text import Text
 
 from gan_lightning.config.compose import override_value
 from gan_lightning.errors import printable
-from gan_lightning.processes import LEASH, STOPPED, Stopped
+from gan_lightning.processes import LEASH, REQUEUES, STOPPED, Stopped, requeue
 from gan_lightning.runs import results
 from gan_lightning.types import PositiveInt
 
@@ -58,7 +58,8 @@ class Job:
         if self.process is None:
             return "not started"
         code = self.process.returncode
-        stopped = dict.fromkeys(STOPPED.values(), "stopped")
+        # Negative, if it came once more when Python had ended already.
+        stopped = {sign: "stopped" for status in STOPPED.values() for sign in (status, 128 - status)}
         return ({0: "finished", 2: "refused"} | stopped).get(code, f"failed ({code})")
 
 
@@ -101,6 +102,8 @@ class ProcessLauncher(Launcher):
         if stopped_by:
             told = f"Stopped by {signal.Signals(stopped_by).name}. {how_to_go_on()}"
             console.print(Text(printable(told)))
+            if stopped_by in REQUEUES and (told_of_slurm := requeue()):
+                console.print(Text(printable(told_of_slurm)))
             sys.exit(128 + stopped_by)
         return [self.job_return(job) for job in jobs]
 

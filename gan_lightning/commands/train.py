@@ -11,7 +11,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
-from signal import SIGUSR1, SIGUSR2
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -42,6 +41,7 @@ from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
 from gan_lightning.processes import (
+    REQUEUES,
     STOPPED,
     Stopped,
     end_with_parent,
@@ -89,6 +89,10 @@ def main(arguments: list[str]) -> int:
     end_with_parent()
     try:
         return start(arguments)
+    except Stopped as stop:
+        if stop.number in REQUEUES:
+            ask_for_requeue()
+        raise
     finally:
         let_go()
 
@@ -280,9 +284,14 @@ def task(config: DictConfig) -> None:
 
 def end_stopped(status: str, is_sweep: bool) -> None:
     """Ends the process as the signal that has stopped its run says; asks Slurm to run its job again, if that is so."""
-    if is_first_process():
-        if status in (SIGUSR1.name, SIGUSR2.name) and (told := requeue()):
-            print(told, file=sys.stderr)
-        if is_sweep:
-            print(how_to_go_on(), file=sys.stderr)
+    if status in [number.name for number in REQUEUES]:
+        ask_for_requeue()
+    if is_sweep and is_first_process():
+        print(how_to_go_on(), file=sys.stderr)
     sys.exit(STOPPED[status])
+
+
+def ask_for_requeue() -> None:
+    """Asks Slurm to run this job again, if it is one, and says so. Of several processes, the first does it."""
+    if is_first_process() and (told := requeue()):
+        print(told, file=sys.stderr)

@@ -10,13 +10,11 @@ from typing import Any
 
 from pytorch_lightning import Trainer
 
-from gan_lightning.processes import STOPPED, Stopped
+from gan_lightning.processes import REQUEUES, SIGNALS, Stopped, stop
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.ranks import Agreement
 
-SIGNALS = tuple(signal.Signals[name] for name in STOPPED)
-REQUEUES = (signal.SIGUSR1, signal.SIGUSR2)  # those by which a scheduler says that the job is to be run again
 OUT_OF_TIME = 1000  # beside the signals' numbers
 
 
@@ -58,7 +56,8 @@ class Interrupt(IterationCallback):
 
     def pass_on(self) -> None:
         """Sends the signal, if it asks for a requeue, to who has waited for it outside: submitit's requeueing."""
-        if self.received in REQUEUES and callable(self._previous.get(self.received)):
+        waiting = self._previous.get(self.received) if self.received in REQUEUES else None
+        if self.received and callable(waiting) and waiting is not stop:
             signal.raise_signal(self.received)
 
     @property

@@ -181,6 +181,9 @@ def job(number: int, *overrides: str, accelerator: str = "auto", code: int | Non
         (2, "refused"),
         (130, "stopped"),
         (143, "stopped"),
+        (138, "stopped"),
+        (-2, "stopped"),
+        (-15, "stopped"),
         (-9, "failed (-9)"),
     ],
 )

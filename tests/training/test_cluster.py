@@ -1,11 +1,13 @@
 """Slurm, of which a test has the variables alone, and processes that others wait for."""
 
 import csv
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +18,7 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from gan_lightning.__main__ import main
+from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import UserError
 from gan_lightning.runs import cluster
 
@@ -87,6 +90,66 @@ def test_a_requeued_job_goes_on_and_nothing_lies_outside_of_its_folder(
     assert main(command) == 0  # and is recognised as finished
     assert {path.name for path in here.iterdir()} == {"bin", "hpc_ckpt_1.ckpt", "outputs", "scontrol.log", "whole"}
     assert [path.name for path in here.glob("outputs/*/*")] == ["4711_vanilla_digits_s0"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_job_is_requeued_before_it_trains(
+    here: Path,
+    tiny_command: Callable[..., list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    monkeypatch.setattr(GANDataModule, "setup", lambda data, stage=None: signal.raise_signal(number))
+    _, _, _, *command = tiny_command()
+    assert main(command) == 128 + number
+    assert (here / "scontrol.log").read_text() == "requeue 4711\n"
+    told = capsys.readouterr().err.splitlines()
+    assert told == ["Slurm is to run job 4711 again, which goes on where this one was.", f"Stopped by {number.name}."]
+    assert not list((here / "outputs" / "slurm").iterdir())
+
+
+def test_a_sweep_is_requeued_once_by_itself(
+    here: Path, tiny_command: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slurm sends its signal to the sweep and to its jobs alike; these have saved when the job is asked to be rerun."""
+    endless = (
+        "-m",
+        "seed=1,2",
+        "trainer.max_steps=1000000",
+        "hydra.sweep.subdir=${hydra.job.num}",
+        "trainer.log_every_n_steps=1",
+    )
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (here / "output").open("w") as output:
+        sweep = subprocess.Popen(
+            tiny_command(*endless), env=environment, stdout=output, stderr=subprocess.STDOUT, process_group=0
+        )
+    try:
+        places = [here / f"multirun/slurm/4711/{number}" for number in (0, 1)]
+        wait_until(lambda: all((place / "metrics.csv").exists() for place in places))
+        for place in places:
+            os.kill(json.loads((place / ".lock").read_text())["pid"], signal.SIGUSR1)
+        sweep.send_signal(signal.SIGUSR1)
+        assert sweep.wait(timeout=60) == 128 + signal.SIGUSR1
+    finally:
+        sweep.kill()
+        sweep.wait()
+    for place in places:
+        assert json.loads((place / "results.json").read_text())["status"] == "SIGUSR1"
+        assert (place / "checkpoints" / "last.ckpt").exists()
+    assert (here / "scontrol.log").read_text() == "requeue 4711\n"
+    told = " ".join((here / "output").read_text().split())
+    assert "Stopped by SIGUSR1. What is missing is done by" in told
+    assert "Slurm is to run job 4711 again" in told
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    """Waits a minute at most."""
+    end = time.monotonic() + 60
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_as_many_tasks_as_processes(here: Path, tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
