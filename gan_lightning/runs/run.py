@@ -20,7 +20,7 @@ from gan_lightning.config.build import build
 from gan_lightning.config.compose import plain, require_text
 from gan_lightning.config.trust import settled
 from gan_lightning.data.datamodule import GANDataModule
-from gan_lightning.errors import UserError, enough_memory, printable, reason
+from gan_lightning.errors import RunFailed, UserError, enough_memory, printable, reason
 from gan_lightning.files import replacing
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
@@ -271,11 +271,12 @@ def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
             trainer.fit(parts.model, parts.data, ckpt_path=checkpoint, weights_only=True)
     except Stopped as stop:
         record(folder, signal.Signals(stop.number).name, config.seed, prepared)
-        raise Stopped(stop.number, at_once(folder)) from stop
+        raise Stopped(stop.number, at_once(folder, str(stop))) from stop
     except BaseException as error:
         with suppress(OSError):  # for which there may be no room
             record(folder, "failed", config.seed, prepared)
-        if checkpoint is not None and isinstance(error, Exception) and not watchers.monitor.has_begun:
+        is_unknown = isinstance(error, Exception) and not isinstance(error, UserError | RunFailed)
+        if checkpoint is not None and is_unknown and not watchers.monitor.has_begun:
             raise UserError(f"{checkpoint} can't be gone on with ({reason(error)}); it is damaged.") from error
         raise
     finally:

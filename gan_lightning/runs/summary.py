@@ -52,12 +52,13 @@ def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
             console.print(Text(printable(f"  {name:<13} {value}")))
 
 
-def at_once(folder: Path) -> str:
-    """What a second Ctrl-C is answered by."""
+def at_once(folder: Path, told: str) -> str:
+    """What a second Ctrl-C is answered by, or a signal before training; `told` is its own sentence."""
+    told = told.rstrip(".").replace("Stopped", "Stopped at once", 1)
     if last_saved(folder) is None:
-        return "Stopped at once by Ctrl-C, before the first checkpoint."
+        return f"{told}, before the first checkpoint."
     command = f"python -m gan_lightning {typed('resume', from_here(folder))}"
-    return f"Stopped at once by Ctrl-C; {command} goes on from the last checkpoint."
+    return f"{told}; {command} goes on from the last checkpoint."
 
 
 def from_here(folder: Path) -> Path:

@@ -11,15 +11,19 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from pytorch_lightning.strategies.launchers.subprocess_script import _SubprocessScriptLauncher
 
 from gan_lightning.__main__ import main
 from gan_lightning.data.datamodule import GANDataModule
-from gan_lightning.errors import UserError
+from gan_lightning.errors import RunFailed, UserError
+from gan_lightning.processes import SIGNALS, Stopped
 from gan_lightning.runs import cluster
 
 JOB = {
@@ -209,6 +213,41 @@ def test_a_node_that_does_not_come_is_named_and_not_waited_for_without_end(
     assert "Traceback" not in done.stderr
 
 
+def waiting(monkeypatch: pytest.MonkeyPatch, *commands: str) -> cluster.WaitingDDP:
+    """What waits without end for processes, which run `commands`."""
+    strategy = cluster.WaitingDDP(parallel_devices=[torch.device("cpu")], cluster_environment=cluster.SlurmTasks())
+    launcher = _SubprocessScriptLauncher(cluster.SlurmTasks(), 1 + len(commands), 1)
+    launcher.procs = [subprocess.Popen(["sh", "-c", command]) for command in commands]
+    monkeypatch.setattr(strategy, "_launcher", launcher)
+    monkeypatch.setattr(cluster.DDPStrategy, "setup_distributed", lambda self: Event().wait())
+    return strategy
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_answered_while_others_are_waited_for(
+    monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    strategy = waiting(monkeypatch, "sleep 60")
+    (other,) = strategy.others()
+    Timer(0.3, os.kill, (os.getpid(), number)).start()
+    with pytest.raises(Stopped) as stopped:
+        strategy.setup_distributed()
+    assert stopped.value.number == number
+    assert other.returncode == -signal.SIGKILL
+    assert not strategy.others()  # or Lightning kills this process, since one of them has failed
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [("exit 143", "Stopped by SIGTERM"), ("kill -INT $$", "Stopped by Ctrl-C"), ("exit 3", "2 .* ended with status 3")],
+)
+def test_one_that_has_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, command: str, told: str) -> None:
+    strategy = waiting(monkeypatch, "sleep 60", command)
+    with pytest.raises((Stopped, RunFailed), match=told):
+        strategy.setup_distributed()
+    assert not strategy.others()
+
+
 def test_collectives_have_the_usual_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the processes do together, once they are there, may take longer than their coming."""
     given: list[timedelta] = []
@@ -217,3 +256,17 @@ def test_collectives_have_the_usual_time(monkeypatch: pytest.MonkeyPatch) -> Non
     strategy = cluster.WaitingDDP(parallel_devices=[torch.device("cpu")], cluster_environment=cluster.SlurmTasks())
     strategy.setup_distributed()
     assert given == [cluster.GIVEN_UP_AFTER, cluster.default_pg_timeout]
+
+
+@pytest.mark.parametrize("error", [RunFailed, UserError])
+def test_a_checkpoint_is_not_blamed_for_processes_that_are_missing(
+    tiny: Callable[..., Any], resume: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    run = tiny("run", "trainer.max_steps=1")
+
+    def setup_environment(strategy: SingleDeviceStrategy) -> None:
+        raise error("Nobody has come.")
+
+    monkeypatch.setattr(SingleDeviceStrategy, "setup_environment", setup_environment)
+    with pytest.raises(error, match=r"^Nobody has come\.$"):
+        resume(run.path, "trainer.max_steps=2")
