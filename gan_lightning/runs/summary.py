@@ -31,7 +31,7 @@ def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
     ends = ENDS | ({"alarm": f"Stopped by a health alarm: {alarms[-1]}"} if alarms else {})
     losses = [f"{name.partition('/')[2]} {run.metrics[name]:.4f}" for name in LOSSES if name in run.metrics]
     folder = from_here(run.folder)
-    logdir = str(folder) if folder.is_absolute() or not folder.parts else folder.parts[0]
+    logdir = str(folder) if folder.is_absolute() else folder.parts[0]
     trusted = f" plugins={shlex.quote(','.join(plugins).join('[]'))}" if plugins else ""
     pictures = sorted((folder / SAMPLES).glob("*.png"))
     rows = {
@@ -62,10 +62,12 @@ def at_once(folder: Path, told: str) -> str:
 
 
 def from_here(folder: Path) -> Path:
-    """A folder's path, relative to the current one if it lies there."""
-    return (
-        folder.absolute().relative_to(Path.cwd()) if folder.absolute().is_relative_to(Path.cwd()) else folder.absolute()
-    )
+    """A folder's path, relative to the current one if it lies in there.
+
+    The current folder itself has its whole path: hydra.job.chdir may have gone there, and no shell has.
+    """
+    path, here = folder.absolute(), Path.cwd()
+    return path.relative_to(here) if here in path.parents else path
 
 
 def typed(key: str, path: Path) -> str:

@@ -108,6 +108,16 @@ def test_what_the_summary_says_of_a_strange_folder_can_be_typed(go: Command, com
     assert (here / shlex.split(told.partition("--logdir")[2])[0]).is_dir()
 
 
+def test_what_the_summary_says_can_be_typed_where_the_command_was(go: Command, command: Command, here: Path) -> None:
+    """The run itself is in another current folder, where no shell is."""
+    outcome = go("hydra.run.dir=mine", "hydra.job.chdir=true")
+    assert str(here / "mine") in outcome.out
+    told = next(line for line in outcome.out.splitlines() if "gan_lightning sample" in line)
+    sampled = command(*shlex.split(told.partition("python -m gan_lightning ")[2]))
+    assert sampled.status == 0, sampled.err
+    assert (here / "grid.png").is_file()
+
+
 def test_a_strange_folder_can_be_resumed(go: Command, command: Command, here: Path) -> None:
     assert go(f'hydra.run.dir="{STRANGE}"').status == 0
     outcome = command(f'resume="{STRANGE}"', "trainer.max_steps=3")
