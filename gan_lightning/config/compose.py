@@ -359,8 +359,8 @@ def override_value(path: Path | str) -> str:
 def with_paths(arguments: Sequence[str], *keys: str, commas: bool = True) -> list[str]:
     """Arguments KEY=PATH with the paths quoted, so that names such as loss=vanilla,seed=1 are read as they stand.
 
-    A ~ at the beginning is the home folder. What has interpolations is left to Hydra; without `commas`, what has any too,
-    as several values, unless there is such a path.
+    A ~ at the beginning is the home folder. What has interpolations is left to Hydra; without `commas`, what has any of
+    those too, as several values, unless there is such a path.
     """
     quoted = []
     for text in arguments:
