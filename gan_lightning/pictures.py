@@ -1,5 +1,6 @@
 """Samples as pictures a person can look at: images in [-1, 1] as grids, points as scatter plots."""
 
+import csv
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,14 @@ def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:
     return paths
 
 
-def save_table(vectors: Tensor, path: Path) -> None:
-    """Writes vectors (N, d) as comma-separated numbers, one vector a row, with the digits that float32 has."""
-    with replacing(path, lasting=False) as temporary, temporary.open("w") as file:
+def save_table(vectors: Tensor, path: Path, names: Sequence[str] = ()) -> None:
+    """Writes vectors (N, d) as comma-separated numbers, one vector a row, with the digits that float32 has.
+
+    Below a line of the columns' names, if there are any.
+    """
+    with replacing(path, lasting=False) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        if names:
+            csv.writer(file, lineterminator="\n").writerow(names)
         file.writelines(",".join(f"{number:.9g}" for number in row) + "\n" for row in vectors.tolist())
 
 

@@ -1,10 +1,44 @@
 """Samples with their labels: what a source loads, a loader serves, networks are fed and metrics compare."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float, Int, Shaped, UInt8
+from jaxtyping import Float, Float64, Int, Shaped, UInt8
 from torch import Tensor
+
+
+class Units(NamedTuple):
+    """What samples are in the numbers of the user's own files: `shift + scale * sample`.
+
+    One scale and one shift for all, or one for each channel of images and signals, or each number of vectors. `names`
+    are those of a table's columns, () elsewhere.
+    """
+
+    scale: tuple[float, ...] = (1.0,)
+    shift: tuple[float, ...] = (0.0,)
+    names: tuple[str, ...] = ()
+
+    def restore(self, samples: Float[Tensor, " n c *size"]) -> Float64[Tensor, " n c *size"]:
+        """Samples as networks see them, (N, C, ...) or (N, d), in the numbers of the files, in double precision."""
+        ones = [1] * (samples.ndim - 2)
+        scale, shift = (torch.tensor(each, dtype=torch.float64).view(-1, *ones) for each in (self.scale, self.shift))
+        return samples.double() * scale + shift
+
+    def plain(self) -> dict[str, list[Any]]:
+        """The same in plain containers, as `as_units` reads it."""
+        return {name: list(value) for name, value in self._asdict().items()}
+
+
+def as_units(value: Any) -> Units:
+    """What `Units.plain` gave. Raises ValueError for anything else."""
+    if not isinstance(value, Mapping) or not all(isinstance(value.get(name), list) for name in Units._fields):
+        raise ValueError("the units are no scales, shifts and names")
+    scale, shift, names = (tuple(value[name]) for name in Units._fields)
+    are_numbers = all(type(each) in (int, float) and abs(each) < float("inf") for each in (*scale, *shift))
+    if not are_numbers or len(scale) != len(shift) or not scale or not all(isinstance(name, str) for name in names):
+        raise ValueError("the units are no scales, shifts and names")
+    return Units(scale, shift, names)
 
 
 class SampleSet(NamedTuple):
@@ -12,7 +46,8 @@ class SampleSet(NamedTuple):
 
     `samples` are images, uint8 (N, C, H, W) in 0 to 255 as they are stored or float32 in [-1, 1] as networks see them
     (`as_floats`), or vectors, float32 (N, d) in units of their own. They may be backed by a memory map. `labels` are
-    int64 (N,) indices into `classes`, the class names in index order; without labels they are None and ().
+    int64 (N,) indices into `classes`, the class names in index order; without labels they are None and (). `units` tell
+    what the samples are in the numbers of the user's files, where a source has scaled these.
 
     A round, what one iteration consumes, has a dimension more: k minibatches of B samples, (k, B, ...), and labels
     (k, B).
@@ -21,6 +56,7 @@ class SampleSet(NamedTuple):
     samples: Tensor
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
+    units: Units | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "SampleSet":
         """The same on a device."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -23,6 +24,7 @@ for file in sorted(CONF.glob("*/**/*.yaml")):
     OPTIONS.setdefault(file.parent.relative_to(CONF).as_posix(), []).append(file.stem)
 ALL_OPTIONS = [(group, name) for group, names in OPTIONS.items() for name in names]
 MANY_VALUED = ("regularizer", "logger", "callbacks", "metric")  # groups of which several options can be chosen together
+GIVEN = {"root": "somewhere", "sample_shape": "[1,8,8]"}  # for what is left to the user
 NAMED = ("conditioning", "dataset", "loss", "network")  # groups whose options say their own name
 AUTOENCODERS = ("mlp_autoencoder", "dcgan_autoencoder")
 
@@ -40,7 +42,7 @@ def composed(*overrides: str) -> DictConfig:
 
 def choose(group: str, name: str) -> list[str]:
     """The overrides that choose an option, with something for each value that its file leaves to the user."""
-    missing = [f"{group}.{key}=somewhere" for key, value in raw(group, name).items() if value == "???"]
+    missing = [f"{group}.{key}={GIVEN[key]}" for key, value in raw(group, name).items() if value == "???"]
     return [f"{group}=[{name}]" if group in MANY_VALUED else f"{group}={name}", *missing]
 
 
@@ -92,6 +94,10 @@ def with_data(folder: Path, patch: pytest.MonkeyPatch, *overrides: str) -> list[
         case "CelebA":
             write_pictures(root / "celeba" / "img_align_celeba", height=22, width=18)
             return [*overrides, *here, *cached]
+        case "Array":
+            root.mkdir()
+            np.save(root / "array.npy", np.arange(20 * 64, dtype=np.float32).reshape(20, 8, 8))
+            return [*[text for text in overrides if not text.startswith("dataset.root=")], f"{here[0]}/array.npy"]
         case "ImageFolder":
             write_pictures(root)
             return [*[text for text in overrides if not text.startswith("dataset.root=")], *here, *cached]

@@ -2,6 +2,7 @@
 
 python -m gan_lightning sample run=DIR n=64 seed=0 out=grid.png
 python -m gan_lightning sample run=DIR n=10 label=3 out=threes.png
+python -m gan_lightning sample run=DIR n=1000 out=table.csv
 python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=walk.png
 """
 
@@ -14,16 +15,18 @@ from typing import TYPE_CHECKING, Literal
 from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError, printable
-from gan_lightning.files import unused, write_failure
+from gan_lightning.files import replacing, unused, write_failure
 from gan_lightning.run_folder import find_generator
 from gan_lightning.types import FilePath, PositiveInt, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gan_lightning.samples import Units
     from gan_lightning.sampling.sampler import Sampler
 
 
+SINGLE = (".png", ".csv", ".npy")  # endings of the names of files that all samples go into
 PICTURE = re.compile(r"\d{5,}\.png")  # as pictures.save_pngs names them
 
 
@@ -57,19 +60,20 @@ def main(arguments: list[str]) -> int:
 
     from gan_lightning.sampling.sampler import load_generator
 
-    samples = draw(options, load_generator(options.run, options.weights, options.device, options.plugins))
+    generator = load_generator(options.run, options.weights, options.device, options.plugins)
+    samples = draw(options, generator)
     # Nobody has asked for what has the name that is taken without one.
     out = Path(options.out) if any(text.startswith("out=") for text in arguments) else unused(Path(options.out))
-    print(printable(save(samples, out, options.frames if options.interpolate else None)))
+    print(printable(save(samples, out, options.frames if options.interpolate else None, generator.units)))
     return 0
 
 
 def require_free(out: str) -> None:
     """Raises UserError for a folder that has pictures of the names that would be written: they are somebody's.
 
-    A file that is named, a .png or a .csv, is replaced.
+    A file that is named, a .png, .csv or .npy, is replaced.
     """
-    if Path(out).suffix.lower() in (".png", ".csv"):
+    if Path(out).suffix.lower() in SINGLE:
         return
     try:
         there = min((path.name for path in Path(out).glob("*.png") if PICTURE.fullmatch(path.name)), default=None)
@@ -92,29 +96,53 @@ def draw(options: Sampling, generator: "Sampler") -> "Tensor":
     return generator.interpolate(options.interpolate, options.frames, label)
 
 
-def save(samples: "Tensor", out: Path, columns: int | None) -> Path:
-    """Writes samples as a picture, a table or single pictures, by the name of `out`, and returns it.
+def save(samples: "Tensor", out: Path, columns: int | None, units: "Units | None" = None) -> Path:
+    """Writes samples as a picture, a table, an array or single pictures, by the name of `out`, and returns it.
 
-    Raises UserError where that is no place for them.
+    Tables and arrays are in the numbers of the data set's files, which `units` lead to; points are drawn as networks
+    see them, since columns of different units share no scale. Raises UserError where that is no place for them.
     """
-    from gan_lightning.pictures import grid, save_png, save_pngs, save_table, scatter
-
-    as_picture, as_table = (out.suffix.lower() == suffix for suffix in (".png", ".csv"))
-    are_images = samples.ndim == 4
-    if are_images and as_table:
-        raise UserError(f"out is {out}, but images don't fit in a table; name a .png, or a folder.")
-    if not are_images and not (as_table or as_picture):
-        raise UserError(f"out is {out}, but these samples are vectors; name a .csv, or a .png to see them drawn.")
+    require_place(samples, out, units)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if as_table:
-            save_table(samples, out)
-        elif as_picture:
-            save_png(grid(samples, columns) if are_images else scatter(None, samples), out)
-        else:
-            save_pngs(samples, out)
+        write(samples, out, columns, units)
     except OSError as error:
         if (failure := write_failure(error, out)) and error.errno != errno.EROFS:
             raise failure from error
         raise UserError(f"out is {out}, which can't be written ({error.strerror}).") from error
     return out
+
+
+def require_place(samples: "Tensor", out: Path, units: "Units | None") -> None:
+    """Raises UserError where the name of `out` is none for such samples."""
+    kind, are_images = out.suffix.lower(), samples.ndim == 4
+    if are_images and kind == ".csv" and not (units and units.names):
+        raise UserError(f"out is {out}, but images don't fit in a table; name a .png, a .npy, or a folder.")
+    if not are_images and kind not in SINGLE:
+        raise UserError(
+            f"out is {out}, but these samples are vectors; name a .csv or a .npy, or a .png to see them drawn."
+        )
+
+
+def write(samples: "Tensor", out: Path, columns: int | None, units: "Units | None") -> None:
+    """The same for a name that is one for them."""
+    from gan_lightning.pictures import grid, save_png, save_pngs, save_table, scatter
+
+    kind, are_images = out.suffix.lower(), samples.ndim == 4
+    numbers = units.restore(samples) if units else samples
+    if kind == ".csv":
+        save_table(numbers.flatten(1), out, units.names if units else ())
+    elif kind == ".npy":
+        save_array(numbers, out)
+    elif kind == ".png":
+        save_png(grid(samples, columns) if are_images else scatter(None, samples), out)
+    else:
+        save_pngs(samples, out)
+
+
+def save_array(samples: "Tensor", path: Path) -> None:
+    """Writes samples (N, ...) as a .npy file of float32."""
+    import numpy as np  # which is slow to import for those who ask for help
+
+    with replacing(path, lasting=False) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array(file, samples.float().numpy(), allow_pickle=False)

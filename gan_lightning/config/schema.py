@@ -42,8 +42,9 @@ class Dataset:
     channels: PositiveInt | None = None
     image_size: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None
     fit: Literal["crop", "pad", "stretch"] | None = None
-    range: Literal["data"] | tuple[float, float] | None = None
+    range: Literal["data", "standard"] | tuple[float, float] | None = None
     class_order: Literal["natural", "text"] | None = None
+    key: str | None = None
     labels: FilePath | None = None
     label_column: str | None = None
     stack: list[str] | None = None

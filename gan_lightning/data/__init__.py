@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from gan_lightning import namespace
 
 if TYPE_CHECKING:
+    from gan_lightning.data.array_files import *
+    from gan_lightning.data.arrays import *
     from gan_lightning.data.datamodule import *
     from gan_lightning.data.decoding import *
     from gan_lightning.data.derived import *
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from gan_lightning.data.picture_cache import *
     from gan_lightning.data.picture_files import *
     from gan_lightning.data.rounds import *
+    from gan_lightning.data.scaling import *
+    from gan_lightning.data.seen import *
     from gan_lightning.data.sources import *
     from gan_lightning.data.torchvision_formats import *
     from gan_lightning.data.torchvision_sets import *

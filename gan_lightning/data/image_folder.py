@@ -21,6 +21,7 @@ from gan_lightning.data.decoding import Decoded, Fit, Form, decode_in_threads, i
 from gan_lightning.data.labels import of_folders, of_table
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
 from gan_lightning.data.picture_files import HIDDEN, Pictures, find_pictures, in_natural_order, some, stacked
+from gan_lightning.data.seen import Changed, compare
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder
 from gan_lightning.samples import SampleSet
@@ -68,7 +69,7 @@ class ImageFolder:
     range: Literal["data"] | tuple[float, float] | None = None
     class_order: Literal["natural", "text"] = "text"
     cache_gib: NonNegativeFloat = 100.0
-    changed: Literal["refuse", "accept"] = "refuse"
+    changed: Changed = "refuse"
     seen: Mapping[str, Any] | None = None
     labels: FilePath | None = None
     label_column: str | None = None
@@ -102,7 +103,7 @@ class ImageFolder:
         names = [name for name in pictures.names if name not in left_out]
         label_of = self._labels(root, pictures.names, names)
         facts = self._facts(names, label_of, notes)
-        self._compare(root, facts)
+        compare(root, "pictures", self.seen or {}, facts, self.changed)
         images = torch.from_numpy(pixels)[: len(names)]
         if label_of is None:
             return SampleSet(images, None, ()), facts
@@ -257,18 +258,6 @@ class ImageFolder:
             new = set(label_of.values()) - set(known)
             facts["classes"] = known + (in_natural_order(new) if self.class_order == "natural" else sorted(new))
         return facts | ({"range": list(notes.levels)} if notes.levels is not None else {})
-
-    def _compare(self, root: Path, facts: Mapping[str, Any]) -> None:
-        """Raises UserError, or warns, if the pictures are not those that a run has seen before."""
-        before = self.seen or {}
-        if "digest" not in before or before["digest"] == facts["digest"]:
-            return
-        then, now = before.get("pictures"), facts["pictures"]
-        how = f"{then} then, {now} now" if then != now else f"{now} as then, but others or under other names"
-        told = f"dataset.root is {root}, where the pictures are not those that the run has seen before ({how})"
-        if self.changed == "refuse":
-            raise UserError(f"{told}; dataset.changed=accept goes on with these.")
-        log.warning("%s", printable(f"{told}; they are accepted."))
 
 
 def _are_facts(seen: Mapping[str, Any]) -> bool:

@@ -64,7 +64,8 @@ def finish_generator(folder: Path, config: DictConfig, checkpoint: Checkpoint, p
             return False
     except UserError:  # missing or damaged
         pass
-    save_average(parts.model, plain(config), folder, checkpoint.iteration, parts.data.loaded.classes)
+    loaded = parts.data.loaded
+    save_average(parts.model, plain(config), folder, checkpoint.iteration, loaded.classes, loaded.units)
     return True
 
 

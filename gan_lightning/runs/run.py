@@ -249,6 +249,7 @@ def callbacks(config: DictConfig, folder: Path, parts: RunParts, watchers: Watch
             config=plain(config),
             is_best=watchers.evaluation.is_best,
             classes=parts.data.loaded.classes,
+            units=parts.data.loaded.units,
         ),
         *bar,
         *parts.callbacks.values(),

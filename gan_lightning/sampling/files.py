@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -18,6 +19,7 @@ from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import PlainGenerator
 from gan_lightning.plugins import advice, package_of
 from gan_lightning.run_folder import BEST, LAST, find_generator, last_saved
+from gan_lightning.samples import Units, as_units
 from gan_lightning.sampling.checkpoints import as_iteration, read_checkpoint, read_last
 from gan_lightning.sampling.latents import Prior
 from gan_lightning.sampling.sizes import outline, require_drawable
@@ -38,7 +40,8 @@ UNNAMED = ("_target_", "_args_", "_convert_", "_recursive_")
 class GeneratorFile(NamedTuple):
     """A generator out of a file: the nodes that make it and its prior, its weights, and the iteration they are of.
 
-    `classes` are the names of its labels in their order; () where the file has none, as those of before have.
+    `classes` are the names of its labels in their order; () where the file has none, as those of before have. `units`
+    lead from its samples to the numbers of the data set's files, if it has any.
     """
 
     generator: dict[str, Any]
@@ -46,13 +49,19 @@ class GeneratorFile(NamedTuple):
     weights: dict[str, Tensor]
     iteration: int
     classes: tuple[str, ...] = ()
+    units: Units | None = None
 
 
 def save_generator(
-    generator: nn.Module, config: Mapping[str, Any], path: Path, iteration: int, classes: Sequence[str] = ()
+    generator: nn.Module,
+    config: Mapping[str, Any],
+    path: Path,
+    iteration: int,
+    classes: Sequence[str] = (),
+    units: Units | None = None,
 ) -> None:
-    """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`, and the
-    names of its classes.
+    """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`, the names
+    of its classes and the units of its samples, if there are any.
     """
     metadata = {
         "format": formats.GENERATOR,
@@ -62,6 +71,8 @@ def save_generator(
         "iteration": str(iteration),
         "classes": json.dumps(list(classes)),
     }
+    if units is not None:
+        metadata["units"] = json.dumps(units.plain())
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     save_whole(tensors, path, metadata)
 
@@ -92,9 +103,10 @@ def read_generator(path: Path) -> GeneratorFile:
         generator, latents = as_node(config["generator"]), as_node(config["latents"])
         iteration = as_iteration(int(metadata["iteration"]))
         classes = as_names(parse_json(metadata.get("classes", "[]")))
+        units = as_units(parse_json(metadata["units"])) if "units" in metadata else None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: its metadata can't be read ({reason(error)}).") from error
-    return GeneratorFile(generator, latents, tensors, iteration, classes)
+    return GeneratorFile(generator, latents, tensors, iteration, classes, units)
 
 
 def require_written(path: Path, metadata: Mapping[str, str]) -> None:
@@ -162,14 +174,15 @@ def constructor(target: str, plugins: Sequence[str]) -> Any:
 
 
 class Loaded(NamedTuple):
-    """A generator with its weights, the prior of its latents, the iteration that the weights are of, and the names of
-    its classes, () if it has none or they are not known.
+    """A generator with its weights, the prior of its latents, the iteration that the weights are of, the names of
+    its classes, () if it has none or they are not known, and the units of its samples, if they have any.
     """
 
     generator: Generator
     latents: Prior
     iteration: int
     classes: tuple[str, ...] = ()
+    units: Units | None = None
 
 
 def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ()) -> Loaded:
@@ -189,7 +202,8 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     prior = make(file.latents, Prior, path, plugins)
     build = partial(make, file.generator, Generator, path, plugins)
-    require_drawable(outline(build, tensors, path), prior, path)
+    shape = require_drawable(outline(build, tensors, path), prior, path)
+    require_units(file.units, shape, path)
     generator = build()
     try:
         generator.load_state_dict(tensors)
@@ -199,7 +213,15 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
         raise UserError(
             f"{path} is damaged: it names {len(file.classes)} classes, but its generator has {generator.classes}."
         )
-    return Loaded(generator, prior, iteration, file.classes)
+    return Loaded(generator, prior, iteration, file.classes, file.units)
+
+
+def require_units(units: Units | None, shape: tuple[int, ...] | None, path: Path) -> None:
+    """Raises UserError for units that are none of samples of such a shape; None: it is not known."""
+    if units is None or shape is None:
+        return
+    if len(units.scale) not in (1, shape[0]) or len(units.names) not in (0, prod(shape)):
+        raise UserError(f"{path} is damaged: its units are none of samples of shape {list(shape)}.")
 
 
 def last_content(run: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from gan_lightning.errors import UserError
 from gan_lightning.networks.generator import Generator
 from gan_lightning.plugins import granted
+from gan_lightning.samples import Units
 from gan_lightning.sampling.drawing import class_of_each, decode, draw_latents
 from gan_lightning.sampling.files import Weights, load
 from gan_lightning.sampling.latents import Normal, Prior
@@ -29,12 +30,14 @@ class Sampler:
         device: str = "cpu",
         iteration: int | None = None,
         classes: Sequence[str] = (),
+        units: Units | None = None,
     ) -> None:
         self.network = network.to(device).eval()
         self.latents = latents or Normal()
         self.device = device
         self.iteration = iteration  # that the weights are of
         self.classes = tuple(classes)  # their names, where they are known
+        self.units = units  # that lead from samples to the numbers of the data set's files, if it has scaled these
 
     def sample(self, n: int, seed: int = 0, label: int | str | None = None) -> Float32[Tensor, "{n} ..."]:
         """Images (n, C, H, W) in [-1, 1], or vectors (n, d), on the CPU; the same arguments give the same samples.
@@ -95,7 +98,7 @@ def load_generator(
     that the network may come from, beside this one and those that are trusted anyway (gan_lightning/plugins.py). Raises
     UserError if there is none, if it is damaged, or if the device isn't there.
     """
-    generator, latents, iteration, classes = load(run, weights, granted(plugins))
+    generator, latents, iteration, classes, units = load(run, weights, granted(plugins))
     if device != "cpu" and not getattr(torch, torch.device(device).type).is_available():
         raise UserError(f"device is {device}, which this machine doesn't have; use device=cpu.")
-    return Sampler(generator, latents, device, iteration, classes)
+    return Sampler(generator, latents, device, iteration, classes, units)

@@ -15,6 +15,7 @@ from gan_lightning import formats
 from gan_lightning.errors import Diverged
 from gan_lightning.files import replacing
 from gan_lightning.run_folder import BEST, GENERATOR, LAST, PREVIOUS
+from gan_lightning.samples import Units
 from gan_lightning.sampling.files import node_of, save_generator
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.checkpoint_files import CheckpointFiles
@@ -31,7 +32,7 @@ class RunCheckpoint(IterationCallback, Checkpoint):
     which `is_best` was true. A checkpoint holds both networks, the average, both optimizers, the loops'
     counters, the resolved config and the format, in plain containers: it loads with weights_only=True. In a script of
     one's own there is no config, which generator.safetensors needs to make the network anew, and so no such file.
-    `classes` are the names that a conditional generator's file has for its labels.
+    `classes` are the names that a conditional generator's file has for its labels, and `units` those of its samples.
 
     `last_good` is the iteration of the last checkpoint, that a resumed run began with included; None before the first.
     What isn't finite is never saved: saving raises Diverged then.
@@ -45,6 +46,7 @@ class RunCheckpoint(IterationCallback, Checkpoint):
         keep_every: PositiveInt | None = None,
         is_best: Callable[[int], bool] = lambda iteration: False,
         classes: Sequence[str] = (),
+        units: Units | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.config = config
@@ -52,6 +54,7 @@ class RunCheckpoint(IterationCallback, Checkpoint):
         self.keep_every = keep_every
         self.is_best = is_best
         self.classes = classes
+        self.units = units
         self.last_good: int | None = None
         self.best_at: int | None = None
 
@@ -103,18 +106,25 @@ class RunCheckpoint(IterationCallback, Checkpoint):
                     shutil.copyfile(temporary, copy)
         self.last_good = trainer.global_step
         if self.config is not None:
-            save_average(model, self.config, self.folder, trainer.global_step, self.classes)
+            save_average(model, self.config, self.folder, trainer.global_step, self.classes, self.units)
         for logger in trainer.loggers:
             logger.save()  # what they hold of the iterations until here, a run that goes on from here doesn't log again
 
 
 def save_average(
-    model: GAN, config: Mapping[str, Any], folder: Path, iteration: int, classes: Sequence[str] = ()
+    model: GAN,
+    config: Mapping[str, Any],
+    folder: Path,
+    iteration: int,
+    classes: Sequence[str] = (),
+    units: Units | None = None,
 ) -> None:
-    """Writes generator.safetensors of the average as it is now; `classes` names its labels, if it has any."""
+    """Writes generator.safetensors of the average as it is now; `classes` names its labels, if it has any, and `units`
+    those of its samples.
+    """
     node, average = config["network"]["generator"], model.ema_generator
     parts = {"generator": node_of(average, node), "latents": config["latents"]}
-    save_generator(average, parts, folder / GENERATOR, iteration, classes if average.classes else ())
+    save_generator(average, parts, folder / GENERATOR, iteration, classes if average.classes else (), units)
 
 
 def require_finite_state(trainer: Trainer, model: GAN, last_good: int | None) -> None:

@@ -13,6 +13,7 @@ from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.errors import UserError
 
+GIVEN = {"root": "somewhere", "sample_shape": "[1,8,8]"}  # for what is left to the user
 MANY = ("regularizer", "logger", "callbacks", "metric")
 # What a group's file says of itself lies below the group's name, but for those that say @package.
 OPTIONS = [file for file in sorted(CONF.glob("*/*.yaml")) if file.parent.name not in ("hydra", "dataset_loss")]
@@ -45,7 +46,7 @@ def choice(file: Path) -> list[str]:
         dataset, _, loss = name.partition("_")
         return [f"dataset={dataset}", f"loss={loss}"]
     content = OmegaConf.to_container(OmegaConf.load(file))
-    missing = [f"{group}.{key}=somewhere" for key, value in content.items() if value == "???"]
+    missing = [f"{group}.{key}={GIVEN[key]}" for key, value in content.items() if value == "???"]
     return [f"{group}=[{name}]" if group in MANY else f"{group}={name}", *missing]
 
 

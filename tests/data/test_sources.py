@@ -4,12 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from own_parts import own_parts
 from set_files import SETS, write_pictures, write_set
 from sklearn.datasets import load_digits
 
+from gan_lightning.data.arrays import Array
 from gan_lightning.data.derived import ImbalancedDigits, StackedMNIST
 from gan_lightning.data.image_folder import ImageFolder
 from gan_lightning.data.sources import Digits, Source
@@ -46,6 +48,11 @@ def pictures(root: Path, patch: pytest.MonkeyPatch) -> Source:
     return ImageFolder(str(root / "pictures"), 8, 3, cache_dir=str(root / "cache"))
 
 
+def array(root: Path, patch: pytest.MonkeyPatch) -> Source:
+    np.savez(root / "a.npz", x=np.arange(12.0).reshape(6, 2), y=np.arange(6))
+    return Array(str(root / "a.npz"), [2], labels="y")
+
+
 TOYS = [Ring(count=50), Grid(count=50), SwissRoll(count=50), PointMass(count=50), Gaussian1d(count=50)]
 BUNDLED: list[Source] = [*TOYS, Digits(), ImbalancedDigits()]
 WRITTEN: dict[str, tuple[type, Write]] = {
@@ -54,6 +61,7 @@ WRITTEN: dict[str, tuple[type, Write]] = {
     "stacked": (StackedMNIST, stacked),
     "celeba": (CelebA, celeba),
     "pictures": (ImageFolder, pictures),
+    "array": (Array, array),
 }
 
 

@@ -10,6 +10,7 @@ import torch
 from gan_lightning import UserError, load_generator
 from gan_lightning.formats import GENERATOR
 from gan_lightning.networks.mlp import MLPGenerator
+from gan_lightning.samples import Units
 from gan_lightning.sampling.files import read_generator, save_generator
 from gan_lightning.sampling.whole import save_whole
 
@@ -98,6 +99,32 @@ def test_what_does_not_fit_is_told(tmp_path: Path, changed: dict[str, Any], mess
 )
 def test_names_of_classes_that_are_none(tmp_path: Path, classes: str, message: str) -> None:
     path = written(tmp_path / "g.safetensors", classes=classes)
+    with pytest.raises(UserError, match=rf"g\.safetensors is damaged: .*{message}"):
+        load_generator(path)
+
+
+def test_units_there_and_back(tmp_path: Path) -> None:
+    units = Units((2.0, 0.5), (1000.0, -1.0), ("a", "b"))
+    save_generator(generator(), {"generator": NETWORK, "latents": PRIOR}, tmp_path / "g.safetensors", 7, units=units)
+    sampler = load_generator(tmp_path / "g.safetensors")
+    assert sampler.units == units
+    assert units.restore(torch.tensor([[1.0, 2.0]])).tolist() == [[1002.0, 0.0]]
+    assert load_generator(written(tmp_path / "h.safetensors")).units is None
+
+
+@pytest.mark.parametrize(
+    ("units", "message"),
+    [
+        ({"scale": [1, 1, 1], "shift": [0, 0, 0], "names": []}, r"its units are none of samples of shape \[2\]"),
+        ({"scale": [1], "shift": [0], "names": ["a"]}, r"its units are none of samples of shape \[2\]"),
+        ({"scale": [1], "shift": [], "names": []}, "the units are no scales"),
+        ({"scale": ["1"], "shift": [0], "names": []}, "the units are no scales"),
+        ({"scale": [1e999], "shift": [0], "names": []}, "the units are no scales"),
+        ([], "the units are no scales"),
+    ],
+)
+def test_units_that_are_none(tmp_path: Path, units: Any, message: str) -> None:
+    path = written(tmp_path / "g.safetensors", units=json.dumps(units))
     with pytest.raises(UserError, match=rf"g\.safetensors is damaged: .*{message}"):
         load_generator(path)
 
