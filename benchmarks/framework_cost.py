@@ -26,9 +26,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor
 
-from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.build import build
 from gan_lightning.config.compose import Sources, compose
+from gan_lightning.config.schema import TRAINING
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses.regularizers import by_kind
 from gan_lightning.runs.run import run_experiment

@@ -18,7 +18,7 @@ from gan_lightning.errors import UserError, WriteFailed, reason
 from gan_lightning.files import replacing, write_failure
 from gan_lightning.processes import is_first_process, tasks, was_requeued
 from gan_lightning.run_folder import CONFIG, METRICS, RESULTS, SAMPLES, SAVED, last_saved
-from gan_lightning.runs.ownership import disown, held, own
+from gan_lightning.runs.ownership import LOCK, disown, held, own
 from gan_lightning.suggest import did_you_mean
 
 # What makes a run the run it is; how long, where and how often it saves may differ.
@@ -122,14 +122,16 @@ def difference(config: DictConfig, saved: Any) -> str | None:
     return first_difference(one, other, "")
 
 
-def first_difference(one: Any, other: Any, key: str) -> str | None:
-    """The dotted key of the first leaf in which two containers differ."""
+def first_difference(one: Any, other: Any, key: str, shared: bool = False) -> str | None:
+    """The dotted key of the first leaf in which two containers differ; with `shared`, of those that both have."""
     if isinstance(one, dict) and isinstance(other, dict):
         for name in (*one, *(name for name in other if name not in one)):
             inner = f"{key}.{name}" if key else str(name)
             if name not in one or name not in other:
+                if shared:
+                    continue
                 return inner
-            if found := first_difference(one[name], other[name], inner):
+            if found := first_difference(one[name], other[name], inner, shared):
                 return found
         return None
     return None if one == other else key
@@ -151,7 +153,7 @@ def start_over(folder: Path) -> None:
 def discard(folder: Path) -> None:
     """Removes a folder that was made for a run that can't start; one that holds a run stays."""
     disown(folder)
-    if holds_run(folder) or not is_first_process():
+    if holds_run(folder) or (folder / LOCK).exists() or not is_first_process():  # a run, or another owner
         return
     for name in LEFT:
         (folder / name).unlink(missing_ok=True)
@@ -277,6 +279,7 @@ def identity(config: DictConfig | dict[str, Any], moved: bool = False) -> dict[s
 def require_same_run(config: DictConfig, saved: dict[str, Any], path: Path) -> None:
     """Raises UserError if the resolved configuration in a checkpoint is of another run; its data may have moved."""
     mine, other = identity(config, moved=True), identity(saved, moved=True)
-    if key := first_difference(mine, other, ""):
+    # A key that one of them lacks is of another version of this program, which adds some.
+    if key := first_difference(mine, other, "", shared=True):
         was, now = (shown(OmegaConf.create(each), key) for each in (other, mine))
         raise UserError(f"{path} is another run's: {key} is {was} there, and {now} in the configuration.")

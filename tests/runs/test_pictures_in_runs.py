@@ -65,10 +65,10 @@ def test_names_of_classes_are_in_the_run_and_can_be_sampled(
     assert sampler.classes == CLASSES
     assert torch.equal(sampler.sample(3, label="10"), sampler.sample(3, label=2))
     assert not torch.equal(sampler.sample(3, label="10"), sampler.sample(3, label="2"))
-    out = run.path / "out.csv"
     for label, number in (("10", 2), ("2", 1), ("0", 0)):  # a name goes before a number
-        assert main(["sample", f"run={run.path}", "n=4", f"label={label}", f"out={out.with_suffix('')}"]) == 0
-        pixels = np.stack([np.asarray(Image.open(file)) for file in sorted(out.with_suffix("").iterdir())])
+        out = run.path / f"class_{label}"
+        assert main(["sample", f"run={run.path}", "n=4", f"label={label}", f"out={out}"]) == 0
+        pixels = np.stack([np.asarray(Image.open(file)) for file in sorted(out.iterdir())])
         expected = sampler.sample(4, label=number)[:, 0].add(1).mul(127.5).round().numpy()
         assert np.array_equal(pixels, expected)
     capsys.readouterr()

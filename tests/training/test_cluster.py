@@ -239,7 +239,11 @@ def test_a_signal_is_answered_while_others_are_waited_for(
 
 @pytest.mark.parametrize(
     ("command", "told"),
-    [("exit 143", "Stopped by SIGTERM"), ("kill -INT $$", "Stopped by Ctrl-C"), ("exit 3", "2 .* ended with status 3")],
+    [
+        ("exit 143", "Stopped by SIGTERM"),
+        ("kill -USR1 $$", "Stopped by SIGUSR1"),
+        ("exit 3", "2 .* ended with status 3"),
+    ],
 )
 def test_one_that_has_ended_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, command: str, told: str) -> None:
     strategy = waiting(monkeypatch, "sleep 60", command)
