@@ -22,7 +22,7 @@ from gan_lightning.types import FilePath, PositiveInt, Seed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gan_lightning.samples import Units
+    from gan_lightning import samples as data
     from gan_lightning.sampling.sampler import Sampler
 
 
@@ -96,7 +96,7 @@ def draw(options: Sampling, generator: "Sampler") -> "Tensor":
     return generator.interpolate(options.interpolate, options.frames, label)
 
 
-def save(samples: "Tensor", out: Path, columns: int | None, units: "Units | None" = None) -> Path:
+def save(samples: "Tensor", out: Path, columns: int | None, units: "data.Units | None" = None) -> Path:
     """Writes samples as a picture, a table, an array or single pictures, by the name of `out`, and returns it.
 
     Tables and arrays are in the numbers of the data set's files, which `units` lead to; points are drawn as networks
@@ -113,7 +113,7 @@ def save(samples: "Tensor", out: Path, columns: int | None, units: "Units | None
     return out
 
 
-def require_place(samples: "Tensor", out: Path, units: "Units | None") -> None:
+def require_place(samples: "Tensor", out: Path, units: "data.Units | None") -> None:
     """Raises UserError where the name of `out` is none for such samples."""
     kind, are_images = out.suffix.lower(), samples.ndim == 4
     if are_images and kind == ".csv" and not (units and units.names):
@@ -124,7 +124,7 @@ def require_place(samples: "Tensor", out: Path, units: "Units | None") -> None:
         )
 
 
-def write(samples: "Tensor", out: Path, columns: int | None, units: "Units | None") -> None:
+def write(samples: "Tensor", out: Path, columns: int | None, units: "data.Units | None") -> None:
     """The same for a name that is one for them."""
     from gan_lightning.pictures import grid, save_png, save_pngs, save_table, scatter
 
