@@ -347,7 +347,7 @@ class TestRealImages:
 
 class TestTrainDataloader:
     def test_without_a_trainer(self):
-        images, labels, _ = next(iter(module().train_dataloader()))
+        images, labels, *_ = next(iter(module().train_dataloader()))
         order = MinibatchStream(20, 6, 7).minibatches(0, 2)
         assert torch.equal(images, as_floats(noise(20, *SHAPE)[order]))
         assert torch.equal(labels, 100 + order)
@@ -362,7 +362,7 @@ class TestTrainDataloader:
         data.trainer = trainer(step=1)
         loader = data.train_dataloader()
         data.trainer.global_step = 4  # known only once a checkpoint is restored
-        images, labels, _ = next(iter(loader))
+        images, labels, *_ = next(iter(loader))
         order = MinibatchStream(20, 6, 7).minibatches(8, 2)
         assert torch.equal(labels, 100 + order)
         assert torch.equal(images, as_floats(noise(20, *SHAPE)[order]))
@@ -405,7 +405,7 @@ class TestTrainDataloader:
         assert data.train_dataloader().data.samples.device.type == device
 
     def test_vectors_and_their_labels(self):
-        samples, labels, _ = next(iter(vector_module().train_dataloader()))
+        samples, labels, *_ = next(iter(vector_module().train_dataloader()))
         order = MinibatchStream(20, 6, 7).minibatches(0, 2)
         assert torch.equal(samples, vectors()[order])
         assert torch.equal(labels, 100 + order)

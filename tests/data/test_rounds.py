@@ -109,12 +109,12 @@ def take(rounds, count):
 
 class TestRoundLoader:
     def test_shapes_follow_the_schedule(self):
-        for count, (images, labels, classes) in zip(COUNTS, loader(), strict=False):
+        for count, (images, labels, classes, units) in zip(COUNTS, loader(), strict=False):
             assert images.shape == (count, BATCH, 1, 2, 2)
             assert images.dtype == torch.float32
             assert labels.shape == (count, BATCH)
             assert labels.dtype == torch.int64
-            assert classes == ()  # which Lightning would go through at each iteration
+            assert (classes, units) == ((), None)  # which Lightning would go through at each iteration
 
     def test_rounds_are_the_streams_minibatches_in_order(self):
         rounds = take(loader(), len(COUNTS))
@@ -122,7 +122,7 @@ class TestRoundLoader:
         assert torch.equal(drawn, MinibatchStream(SIZE, BATCH, 5).minibatches(0, sum(COUNTS)))
 
     def test_labels_follow_the_images(self):
-        for images, labels, _ in take(loader(), 5):
+        for images, labels, *_ in take(loader(), 5):
             assert torch.equal(labels, 1000 - indices_of(images))
 
     def test_without_labels(self):
@@ -144,7 +144,7 @@ class TestRoundLoader:
         vectors = torch.stack([100.0 * torch.arange(SIZE), -torch.arange(SIZE) / 7], dim=1)
         rounds = RoundLoader(SampleSet(vectors, data().labels), MinibatchStream(SIZE, BATCH, 5), UPDATES, CPU)
         stream = MinibatchStream(SIZE, BATCH, 5)
-        for (samples, labels, _), first, count in zip(take(rounds, 3), [0, 4, 6], COUNTS, strict=False):
+        for (samples, labels, *_), first, count in zip(take(rounds, 3), [0, 4, 6], COUNTS, strict=False):
             indices = stream.minibatches(first, count)
             assert samples.shape == (count, BATCH, 2)
             assert samples.dtype == torch.float32
@@ -157,7 +157,7 @@ class TestRoundLoader:
     def test_starting_late_equals_the_tail(self, start):
         whole = take(loader(), start + 4)
         tail = take(loader(start=lambda: start), 4)
-        for (images, labels, _), (expected_images, expected_labels, _) in zip(tail, whole[start:], strict=True):
+        for (images, labels, *_), (expected_images, expected_labels, *_) in zip(tail, whole[start:], strict=True):
             assert torch.equal(images, expected_images)
             assert torch.equal(labels, expected_labels)
 
@@ -187,14 +187,14 @@ class TestRoundLoader:
     @pytest.mark.parametrize("ranks", [2, 3, 6])
     def test_ranks_share_each_minibatch(self, ranks):
         parts = [take(loader(rank=rank, ranks=ranks), 4) for rank in range(ranks)]
-        for number, (images, labels, _) in enumerate(take(loader(), 4)):
+        for number, (images, labels, *_) in enumerate(take(loader(), 4)):
             for part in parts:
                 assert part[number].samples.shape == (COUNTS[number], BATCH // ranks, 1, 2, 2)
             assert torch.equal(torch.cat([part[number].samples for part in parts], dim=1), images)
             assert torch.equal(torch.cat([part[number].labels for part in parts], dim=1), labels)
 
     def test_data_are_left_alone(self):
-        images, labels, _ = kept = data()
+        images, labels, *_ = kept = data()
         rounds = RoundLoader(kept, MinibatchStream(SIZE, BATCH, 5), UPDATES, CPU)
         for real, *_ in take(rounds, 3):
             real.zero_()

@@ -60,7 +60,7 @@ def quantities(rows: Tensor) -> dict[str, Tensor]:
 def gan(objective: Any = None, norm: Any = "none") -> GAN:
     torch.manual_seed(0)
     networks = MLPGenerator(3, (1, 4, 4), 4, 1, norm=norm), MLPDiscriminator((1, 4, 4), 4, 1)
-    model = GAN(*networks, Vanilla(), torch.optim.Adam, torch.optim.Adam)  # type: ignore[arg-type]
+    model = GAN(*networks, Vanilla(), torch.optim.Adam, torch.optim.Adam)  # type: ignore[arg-type]  # a class is a factory
     model.objective = objective or model.objective
     return model
 
@@ -110,6 +110,8 @@ def main(folder: Path, rank: int) -> None:
         "each": of_each_rank([rank]),
     }
     torch.save(result, folder / f"{rank}.pt")
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()  # whose threads otherwise may end the process in a way of their own
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +244,7 @@ def test_strategies_that_would_train_wrongly_are_refused(strategy: Callable[[], 
     (reason,) = refusals_of_strategy(strategy(), model)
     assert words in reason
     assert reason.endswith("; use trainer.strategy=ddp_find_unused_parameters_true")
-    model.trainer = type("Stub", (), {"strategy": strategy()})()  # type: ignore[assignment]
+    model.trainer = type("Stub", (), {"strategy": strategy()})()  # type: ignore[assignment]  # all that is asked
     with pytest.raises(ValueError, match=words):
         model.setup("fit")
 
@@ -282,8 +284,8 @@ def test_a_penalty_of_each_samples_gradient_refuses_synchronised_batch_statistic
             generator,
             discriminator,
             Vanilla(),
-            torch.optim.Adam,  # type: ignore[arg-type]
-            torch.optim.Adam,  # type: ignore[arg-type]
+            torch.optim.Adam,  # type: ignore[arg-type]  # a class is a factory
+            torch.optim.Adam,  # type: ignore[arg-type]  # a class is a factory
             regularizers={"gradient_penalty": GradientPenalty()},
         )
 
