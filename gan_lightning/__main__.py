@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stoppable():
             try:
                 return run(list(sys.argv[1:] if arguments is None else arguments))
-            except Exception:
+            except Exception:  # of whichever kind: what a signal has torn fails in its own way
                 stop_if_asked()
                 raise
     except UserError as error:

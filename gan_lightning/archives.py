@@ -68,6 +68,7 @@ def require_whole(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             wrong = archive.testzip()
+    # All that zipfile raises for bytes that are damaged, in its directory or in an entry.
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, struct.error, EOFError) as error:
         raise ValueError(f"it is no whole archive: {reason(error)}") from error
     if wrong is not None:

@@ -148,7 +148,7 @@ def write_failure(error: BaseException, place: Path) -> WriteFailed | None:
         seen.add(id(error))
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             first = error
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # any kind may come before
     if first is None:
         return None
     path = Path(os.fsdecode(first.filename)) if isinstance(first.filename, str | bytes) else place

@@ -230,7 +230,7 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
     own(folder)  # before anything is written
     with brought_up_to_date(folder):
         composed = compose(saved, overrides, TRAINING)
-        from gan_lightning.runs.run import require_networks
+        from gan_lightning.runs.restoring import require_networks
 
         require_networks(without_hydra(composed), folder)
         require_inside(without_hydra(composed), folder, [override.key_or_group for override in parse(overrides)])
@@ -274,7 +274,7 @@ def task(config: DictConfig) -> None:
         if is_first_process():
             print(paragraph(error), file=sys.stderr)
         sys.exit(2 if isinstance(error, UserError) else 1)  # a failure's traceback is in train.log
-    except Exception:
+    except Exception:  # of whichever kind: what a signal has torn fails in its own way
         stop_if_asked()
         raise
     # Where the sweep's jobs run in processes of their own, it is not for one of them to end it.

@@ -5,6 +5,7 @@ JSON; and last the CRC-32 of all that, 8 hexadecimal digits, by which damage sho
 """
 
 import contextlib
+import fcntl
 import io
 import json
 import logging
@@ -22,11 +23,6 @@ from numpy.typing import NDArray
 
 from gan_lightning.errors import printable
 from gan_lightning.files import replacing
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _log = logging.getLogger(__name__)
 
@@ -178,8 +174,6 @@ def _checksum(stream: BinaryIO, size: int) -> str:
 
 def _lock(stream: BinaryIO) -> bool:
     """Whether this process has the file's lock now, which the system takes back when the process ends, however."""
-    if fcntl is None:
-        return False
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:  # another process has it, or this file system has no locks

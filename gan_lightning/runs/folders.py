@@ -274,12 +274,3 @@ def identity(config: DictConfig | dict[str, Any], moved: bool = False) -> dict[s
         if "root" in node:
             node["root"] = str(Path(node["root"]).expanduser().absolute())
     return kept
-
-
-def require_same_run(config: DictConfig, saved: dict[str, Any], path: Path) -> None:
-    """Raises UserError if the resolved configuration in a checkpoint is of another run; its data may have moved."""
-    mine, other = identity(config, moved=True), identity(saved, moved=True)
-    # A key that one of them lacks is of another version of this program, which adds some.
-    if key := first_difference(mine, other, "", shared=True):
-        was, now = (shown(OmegaConf.create(each), key) for each in (other, mine))
-        raise UserError(f"{path} is another run's: {key} is {was} there, and {now} in the configuration.")

@@ -62,7 +62,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Run:
-    """What became of a run. `status` is finished, SIGINT, SIGTERM, alarm or no_progress; `metrics` are the last ones.
+    """What became of a run. `status` is finished, max_time, alarm, no_progress, or a signal's; `metrics` are the last.
 
     `verdicts` are those of the health check, in their order; `parameters` are how many weights each network has.
     """

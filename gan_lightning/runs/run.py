@@ -2,34 +2,30 @@
 
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
-from torch import nn
 from torch.utils.tensorboard.summary import hparams
 
-from gan_lightning.config.build import build
 from gan_lightning.config.compose import plain, require_text
 from gan_lightning.config.trust import settled
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import RunFailed, UserError, enough_memory, printable, reason
 from gan_lightning.files import replacing
-from gan_lightning.networks.generator import Generator
-from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked
-from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES, SAVED, require_places
+from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES, SAVED
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_grids, set_aside
-from gan_lightning.runs.folders import discard, goes_on, holds_run, require_same_run, start_over
+from gan_lightning.runs.folders import discard, goes_on, holds_run, start_over
 from gan_lightning.runs.hardware import build_trainer, check_hardware, duration, silence, spare_cuda_lookups
 from gan_lightning.runs.ownership import owned
 from gan_lightning.runs.parts import (
@@ -41,11 +37,10 @@ from gan_lightning.runs.parts import (
     require_strategy,
 )
 from gan_lightning.runs.provenance import hyperparameters, provenance
+from gan_lightning.runs.restoring import require_restorable, require_same_run
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.summary import LOSSES, at_once, summarise
 from gan_lightning.sampling.checkpoints import Checkpoint, read_last
-from gan_lightning.sampling.sizes import outline, require_drawable
-from gan_lightning.training.gan import GAN
 from gan_lightning.training.interrupt import Interrupt
 from gan_lightning.watching.evaluation import Evaluation
 from gan_lightning.watching.health import HealthCheck
@@ -174,52 +169,6 @@ def remember(config: DictConfig, data: GANDataModule) -> None:
     if "seen" in config.dataset and data.facts:
         config.dataset.seen = dict(data.facts)
         config.dataset.changed = "refuse"
-
-
-def require_networks(config: DictConfig, folder: Path) -> None:
-    """Raises UserError if the networks of a saved config fit neither its data nor the checkpoint to go on from, or if
-    the folder has something else in the place of a file. The networks take no memory for that.
-    """
-    require_places(folder)
-    path, content, _ = read_last(folder)
-    state = content["state_dict"]
-    wraps: dict[str, Callable[[nn.Module], nn.Module]] = {
-        "generator": partial(as_generator, latent_dim=config.network.latent_dim),
-        "discriminator": as_discriminator,
-    }
-    made = {}
-    for name, wrap in wraps.items():
-        weights = {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
-        made[name] = outline(partial(wrapped, wrap, config, f"model.{name}"), weights, path)
-    generator = made["generator"]
-    assert isinstance(generator, Generator)
-    shape = require_drawable(generator, build(config, "model.latents", config.plugins), path)
-    if shape is not None and list(shape) != list(config.data.sample_shape):
-        raise UserError(
-            f"data.sample_shape is {list(config.data.sample_shape)}, but the generator's samples have shape"
-            f" {list(shape)}; the run's folder is damaged."
-        )
-
-
-def wrapped(wrap: Callable[[nn.Module], nn.Module], config: DictConfig, key: str) -> nn.Module:
-    """The network of a node as the GAN has it."""
-    return wrap(build(config, key, config.plugins))
-
-
-def require_restorable(model: GAN, checkpoint: dict[str, Any], path: Path) -> object:
-    """The end that a checkpoint's run was to have, `trainer.max_steps`. The networks have its weights then.
-
-    Raises UserError if networks and optimizers can't go on with what it has, of which Lightning makes use later.
-    """
-    try:
-        model.load_state_dict(checkpoint["state_dict"])
-        for optimizer, state in zip(model.configure_optimizers(), checkpoint["optimizer_states"], strict=True):
-            optimizer.load_state_dict(state)
-        model.on_load_checkpoint(checkpoint)
-        end: object = checkpoint["config"]["trainer"]["max_steps"]
-    except Exception as error:  # whatever torch raises for a part that has another shape
-        raise UserError(f"The checkpoint {path} is damaged or another run's: {reason(error)}.") from error
-    return end
 
 
 def watch(config: DictConfig, parts: RunParts) -> Watchers:

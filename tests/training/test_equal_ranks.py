@@ -80,7 +80,7 @@ def trained(name: str, precision: str, by_sgd: bool, ranks: int) -> dict[str, Te
         accelerator="cpu",
         devices=ranks,
         strategy=strategy,
-        precision=precision,  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]  # Lightning names them all, one by one
         max_steps=ITERATIONS,
         max_epochs=-1,
         enable_model_summary=False,

@@ -72,7 +72,7 @@ def with_callback(*callbacks: Callback) -> None:
     def build(config: Any, factory: Any, present: Any, *others: Any) -> Trainer:
         return build_trainer(config, factory, [*present, *callbacks], *others)
 
-    run_module.build_trainer = build  # type: ignore[assignment]
+    run_module.build_trainer = build  # type: ignore[assignment]  # with a callback more
 
 
 def main(folder: Path) -> None:
