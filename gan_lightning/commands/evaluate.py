@@ -213,7 +213,9 @@ def keep(run: Path, record: "Record") -> None:
         with told_in_a_paragraph(run):
             write(run, record)
     except OSError as error:
-        why = error.strerror or reason(error)
+        # Without what would be told of a training that it ends.
+        first = error.__cause__ if isinstance(error.__cause__, OSError) else error
+        why = first.strerror or reason(first)
         print(printable(f"{run} can't be written to ({why}): its numbers are not kept."), file=sys.stderr)
 
 
