@@ -45,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> int:
     """Runs a command and returns its exit status."""
+    if "--version" in arguments:
+        from gan_lightning import __version__
+
+        print(f"gan_lightning {__version__}")
+        return 0
     command = arguments.pop(0) if arguments and arguments[0].isidentifier() else "train"
     if command not in COMMANDS:
         from gan_lightning.suggest import did_you_mean

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from gan_lightning.memory import free_memory, size
+
 # torch says so in a RuntimeError, NumPy in a kind of MemoryError, and Hydra repeats either in an error of its own.
 NO_MEMORY = ("not enough memory", "can't allocate memory", "Unable to allocate", "out of memory", "size calculation")
 MOST_SHOWN = 2000  # characters of a message
@@ -56,7 +58,21 @@ def enough_memory(what: str) -> Iterator[None]:
     """Raises UserError, beginning with `what`, where the block asks for more memory than there is."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
         if not isinstance(error, MemoryError) and not any(sign in str(error) for sign in NO_MEMORY):
             raise
-        raise UserError(f"{what} takes more memory than there is ({reason(error)}).") from error
+        raise UserError(f"{what} takes more memory than there is ({reason(error)}){_there_is()}.") from error
+
+
+def require_memory(what: str, nbytes: float, way_out: str) -> None:
+    """Raises UserError, beginning with `what`, for more bytes than there are; it ends with the way out."""
+    free = free_memory()
+    if free is not None and nbytes > free:
+        raise UserError(f"{what} takes {size(nbytes)} of memory{_there_is()}; {way_out}.")
+
+
+def _there_is() -> str:
+    free = free_memory()
+    return "" if free is None else f", but there are {size(free)}"

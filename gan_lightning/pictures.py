@@ -40,7 +40,7 @@ def grid(images: Tensor, columns: int | None = None) -> Tensor:
     count, channels, height, width = pixels.shape
     columns = columns or max(1, round(count**0.5))
     rows = -(-count // columns)
-    factor = max(1, LEGIBLE // max(height, width))
+    factor = enlargement(height, width)
     pixels = pixels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
     cell_height, cell_width = height * factor + PADDING, width * factor + PADDING
     canvas = torch.zeros(channels, rows * cell_height + PADDING, columns * cell_width + PADDING, dtype=torch.uint8)
@@ -48,6 +48,17 @@ def grid(images: Tensor, columns: int | None = None) -> Tensor:
         top, left = (index // columns) * cell_height + PADDING, (index % columns) * cell_width + PADDING
         canvas[:, top : top + image.shape[1], left : left + image.shape[2]] = image
     return canvas
+
+
+def enlargement(height: int, width: int) -> int:
+    """How many pixels a side a pixel of an image takes in a grid."""
+    return max(1, LEGIBLE // max(height, width))
+
+
+def pixels_in_grid(height: int, width: int) -> int:
+    """How many pixels an image takes in a grid."""
+    factor = enlargement(height, width)
+    return (height * factor + PADDING) * (width * factor + PADDING)
 
 
 def as_image(pixels: Tensor) -> Image.Image:

@@ -28,7 +28,7 @@ from gan_lightning.run_folder import CONFIG, GENERATOR, RESULTS, find_generator
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.suggest import did_you_mean
-from gan_lightning.types import FilePath, NonNegativeInt, PositiveInt, Seed
+from gan_lightning.types import Count, FilePath, PositiveInt, Range, Seed
 
 if TYPE_CHECKING:
     from gan_lightning.sampling.sampler import Sampler
@@ -44,12 +44,12 @@ class Evaluating:
 
     run: FilePath
     plugins: list[str]
-    samples: PositiveInt
-    reference: PositiveInt | None
+    samples: Count
+    reference: Count | None
     split: Literal["train", "held_out"]
     seed: Seed
     weights: Literal["ema", "raw", "best"]
-    intervals: NonNegativeInt
+    intervals: Annotated[int, Range(low=0, high=10_000)]
     batch_size: PositiveInt
     device: Literal["cpu", "cuda", "mps"]
     root: FilePath | None

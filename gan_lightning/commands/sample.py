@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
-from gan_lightning.errors import UserError, printable
+from gan_lightning.errors import UserError, printable, require_memory
 from gan_lightning.files import replacing, unused, write_failure
 from gan_lightning.run_folder import find_generator
 from gan_lightning.types import FilePath, PositiveInt, Seed
@@ -40,7 +40,7 @@ class Sampling:
     seed: Seed
     out: FilePath
     label: int | str | None
-    interpolate: list[int] | None
+    interpolate: list[Seed] | None
     frames: PositiveInt
     weights: Literal["ema", "raw", "best"]
     device: Literal["cpu", "cuda", "mps"]
@@ -91,6 +91,10 @@ def draw(options: Sampling, generator: "Sampler") -> "Tensor":
     label = options.label
     if str(label) in generator.classes:  # a name such as 2 goes before the number
         label = str(label)
+    count = options.n if options.interpolate is None else (len(options.interpolate) - 1) * options.frames
+    one = 4 * generator.network.latent_dim + 3 * generator.sample(1, options.seed, label).nbytes
+    asked = f"n is {options.n}" if options.interpolate is None else f"frames is {options.frames}"
+    require_memory(f"{asked}, whose samples together", count * one, "draw fewer at a time, by other seeds")
     if options.interpolate is None:
         return generator.sample(options.n, options.seed, label)
     return generator.interpolate(options.interpolate, options.frames, label)

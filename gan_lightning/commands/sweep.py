@@ -3,19 +3,24 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
+from hydra import compose as hydra_compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, flag_override
 
 from gan_lightning.commands.launcher import ProcessLauncher
+from gan_lightning.config.annotations import show
 from gan_lightning.config.check import check
-from gan_lightning.config.compose import Sources, compose, override_value
+from gan_lightning.config.compose import NOT_COMPOSED, Sources, compose, override_value
 from gan_lightning.config.schema import TRAINING
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, reason
 from gan_lightning.processes import was_requeued
 from gan_lightning.runs.folders import require_writable, reserve
 
@@ -24,18 +29,31 @@ LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 BY_OVERRIDES = {"folder_name", "hydra_override_dirname"} | {
     f"hydra.job.{key}" for key in ("id", "num", "override_dirname")
 }
+SWEEPER = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
+MOST_JOBS = 10_000
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 INTERPOLATION = re.compile(r"\$\{\s*([\w.]+)")
 
 
-def plan_sweep(sources: Sources, overrides: list[str], config: DictConfig, parsed: Sequence[Override]) -> list[str]:
-    """Checks a sweep's jobs, and fixes its folder. Raises UserError for a mistake."""
-    if config.hydra.launcher._target_ == LAUNCHER:
-        check(config.hydra.launcher, LAUNCHER, "hydra.launcher")
-    jobs = jobs_of(parsed)
+def plan_sweep(sources: Sources, overrides: list[str], parsed: Sequence[Override]) -> list[str]:
+    """Checks a sweep's jobs, and fixes its folder: what Hydra is to compose. Raises UserError for a mistake."""
+    by_sweeper = any(not o.is_discrete_sweep() for o in parsed if o.is_sweep_override())
+    by_sweeper = by_sweeper or any(o.key_or_group == "hydra/sweeper" for o in parsed)
+    jobs = [] if by_sweeper else jobs_of(parsed)
+    # What all jobs share, such as the sweep's folder, is read off the first, since without what differs there may be
+    # no run.
+    single = [o.input_line or "" for o in parsed if not o.is_sweep_override()]
+    config = job_of(sources, jobs[0], 0) if jobs else compose(sources, single, TRAINING)
+    require_launchable(config)
+    if config.hydra.sweeper._target_ != SWEEPER:
+        jobs = []  # which are found while it runs, and checked as they come
+    elif by_sweeper:
+        refuse_distributions(parsed)
     check_jobs(sources, jobs)
-    overrides = [*overrides, *without_shared(config, parsed)]
+    added = without_shared(config, parsed)
     require_own_folders(sources, config, jobs)
+    overrides = overrides if is_composable(sources, single) else [as_sweep(each) for each in parsed]
+    overrides = [*overrides, *added]
     if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
         require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
         return overrides  # a job that has been there goes on
@@ -57,22 +75,101 @@ def without_shared(config: DictConfig, parsed: Sequence[Override]) -> list[str]:
     return [f"{EXCLUDED}={json.dumps(names)}"]
 
 
+def require_launchable(config: DictConfig) -> None:
+    """Raises UserError for a launcher or sweeper that Hydra can't make."""
+    for name, kind in (("launcher", Launcher), ("sweeper", Sweeper)):
+        node = config.hydra[name]
+        target = node.get("_target_") if isinstance(node, DictConfig) else None
+        kinds: list[type] = [ProcessLauncher, *Plugins.instance().discover(kind)]
+        known = [f"{each.__module__}.{each.__name__}" for each in kinds]
+        if target not in known:
+            shown = node if target is None else target
+            where = f"hydra.{name}" if target is None else f"hydra.{name}._target_"
+            raise UserError(
+                f"{where} is {show(shown)}, but it must be a {name} of Hydra's; hydra/{name}=NAME picks one."
+            )
+    if config.hydra.launcher._target_ == LAUNCHER:
+        check(config.hydra.launcher, LAUNCHER, "hydra.launcher")
+    size = config.hydra.sweeper.get("max_batch_size")
+    if config.hydra.sweeper._target_ == SWEEPER and size is not None and size < 1:
+        raise UserError(f"hydra.sweeper.max_batch_size is {size}, but it must be at least 1, or null.")
+
+
+def refuse_distributions(parsed: Sequence[Override]) -> None:
+    """Raises UserError for what Hydra's own sweeper can't list the values of."""
+    for override in parsed:
+        if override.is_sweep_override() and not override.is_discrete_sweep():
+            raise UserError(
+                f"{override.input_line} has no end of values, which this sweeper can't try one by one; list some, as"
+                f" in {override.get_key_element()}=1,2,3 or =range(1,4), or choose a sweeper that draws them by"
+                " hydra/sweeper."
+            )
+
+
 def jobs_of(overrides: Sequence[Override]) -> list[list[str]]:
-    """The jobs' overrides; none where a sweeper finds them while it runs, which are checked as they come."""
+    """The jobs' overrides. Raises UserError for values that can't be listed, and where there are none or too many."""
+    total = 1
+    for override in overrides:
+        if override.is_sweep_override():
+            total *= count_of(override)
+            if total > MOST_JOBS:
+                raise UserError(f"{override.input_line} makes more than {MOST_JOBS} jobs; try fewer values at a time.")
+    return [job for batch in BasicSweeper.split_arguments(list(overrides), None) for job in batch]
+
+
+def count_of(override: Override) -> int:
+    """How many values an override has, counted no further than a sweep may go."""
+    told = f"{override.input_line} can't be swept over"
+    if override.is_hydra_override():
+        raise UserError(f"{told}: Hydra's own settings are the same for all jobs of a sweep.")
     try:
-        batches = BasicSweeper.split_arguments(list(overrides), None)
-    except HydraException:
-        return []
-    return [job for batch in batches for job in batch]
+        count = sum(1 for _ in islice(override.sweep_string_iterator(), MOST_JOBS + 1))
+    except Exception as error:  # of whatever kind: Hydra takes what is written as it is
+        raise UserError(f"{told} ({reason(error)}); list the values, as in KEY=1,2,3 or KEY=range(1,4).") from error
+    if count == 0:
+        raise UserError(f"{told}: there is no value in it; range(1,4) is 1, 2 and 3.")
+    return count
+
+
+def job_of(sources: Sources, job: list[str], number: int) -> DictConfig:
+    """The config of a job, checked. Raises UserError, which names the job, for a mistake."""
+    try:
+        return compose(sources, job, TRAINING)
+    except UserError as error:
+        raise UserError(
+            f"{str(error).rstrip('.')} (job #{number} of the sweep: {' '.join(job) or 'defaults'})."
+        ) from error
 
 
 def check_jobs(sources: Sources, jobs: Sequence[list[str]]) -> None:
-    """Composes as many jobs of a sweep as it takes to see every override once."""
-    seen: set[str] = set()
-    for job in jobs:
-        if not seen.issuperset(job):
-            compose(sources, job, TRAINING)
-            seen.update(job)
+    """Composes the jobs, whose first is known to be right: each combination and each seed once, not all of both.
+
+    To compose a job takes a tenth of a second or two, and nothing depends on which number a seed is.
+    """
+    seen: set[tuple[str, ...]] = set()
+    for number, job in enumerate(jobs):
+        seed, others = (tuple(text for text in job if text.startswith("seed=") == is_seed) for is_seed in (True, False))
+        if number and not seen.issuperset({seed, others}):
+            job_of(sources, job, number)
+        seen.update({seed, others})
+
+
+def is_composable(sources: Sources, overrides: Sequence[str]) -> bool:
+    """Whether there is a config without what a sweep's jobs have different, which Hydra composes first."""
+    with sources.open():
+        try:
+            hydra_compose(sources.name, list(overrides), return_hydra_config=True)
+        except NOT_COMPOSED:
+            return False
+    return True
+
+
+def as_sweep(override: Override) -> str:
+    """An override as one of a single value, which Hydra leaves to the jobs; unless it is for the sweep itself."""
+    line = override.input_line or ""
+    if override.is_sweep_override() or override.is_delete() or override.is_hydra_override():
+        return line
+    return f"{override.get_key_element()}=choice({override.get_value_element_as_str()})"
 
 
 def require_own_folders(sources: Sources, config: DictConfig, jobs: Sequence[list[str]]) -> None:

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hydra
-from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_lightning.commands.flags import hydra_in_a_paragraph, read_flags
+from gan_lightning.commands.help import help_text
 from gan_lightning.commands.launcher import ProcessLauncher, how_to_go_on
 from gan_lightning.commands.sweep import plan_sweep
 from gan_lightning.config.check import ALLOWED
@@ -36,7 +37,7 @@ from gan_lightning.config.compose import (
     without_hydra,
 )
 from gan_lightning.config.places import CONF
-from gan_lightning.config.resolvers import resolvers_of_its_own
+from gan_lightning.config.resolvers import register_resolvers, resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
@@ -99,14 +100,20 @@ def main(arguments: list[str]) -> int:
 
 def start(arguments: list[str]) -> int:
     """The same, without a care for what is left by an end in the midst of it."""
-    flags = get_args_parser().parse_intermixed_args(arguments)
+    flags = read_flags(arguments)
     options = list(arguments)
     for text in flags.overrides:
         options.remove(text)
-    sources, overrides = with_plugins(sources_of(flags), with_paths(flags.overrides, *PATHS, commas=False))
+    if flags.shell_completion:
+        sources, overrides = sources_of(flags), flags.overrides
+    else:
+        sources, overrides = with_plugins(sources_of(flags), with_paths(flags.overrides, *PATHS, commas=False))
+    if flags.help:
+        print(help_text(sources.own))
+        return 0
     if flags.cfg == "job":
         compose(sources, overrides, TRAINING)  # for the sake of its messages
-    if not (flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
+    if not (flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
         asked = sources
         sources, overrides = plan(sources, overrides, flags.multirun)
         if sources != asked:  # a resumed run's config is its own, whatever --config-name and --config-dir say
@@ -114,7 +121,8 @@ def start(arguments: list[str]) -> int:
     Plugins.instance().register(ProcessLauncher)
     program, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
     try:
-        with sources.searched():
+        register_resolvers()  # for --cfg with --resolve, which composes nothing before
+        with sources.searched(), hydra_in_a_paragraph():
             hydra.main(config_path=str(sources.folder), config_name=sources.name, execution_whitelist=ALLOWED)(task)()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
@@ -174,21 +182,28 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
         parsed = parse(overrides, loader)
     resumed = [override for override in parsed if override.key_or_group == "resume"]
     single = [o.input_line or "" for o in parsed if not o.is_sweep_override() and o not in resumed]
+    if multirun or any(o.key_or_group == "hydra.mode" and o.value() == RunMode.MULTIRUN.name for o in parsed):
+        if resumed:
+            raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
+        tell_replacements(sources, single)
+        return sources, plan_sweep(sources, overrides, parsed)
     # A run that is named has a config of its own, whose keys the defaults may not have.
     asked = [] if resumed and resumed[-1].value() not in (None, "auto") else single
     config = compose(sources, asked, TRAINING)
-    for told in replacements(sources, asked) if is_first_process() else ():
-        print(told, file=sys.stderr)
-    is_sweep = multirun or config.hydra.mode == RunMode.MULTIRUN
-    if is_sweep and resumed:
-        raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
-    if is_sweep:
-        return sources, plan_sweep(sources, overrides, config, parsed)
+    tell_replacements(sources, asked)
+    if config.hydra.mode == RunMode.MULTIRUN:
+        return sources, plan_sweep(sources, overrides, parsed)
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")
     if resumed and resumed[-1].value() is not None:
         return resume(sources, config, str(resumed[-1].value()), single)
     return begin(sources, config, single)
+
+
+def tell_replacements(sources: Sources, overrides: Sequence[str]) -> None:
+    """Says which of the user's own options are taken in the place of built-in ones."""
+    for told in replacements(sources, overrides) if is_first_process() else ():
+        print(told, file=sys.stderr)
 
 
 def names_folder(overrides: Sequence[str]) -> bool:

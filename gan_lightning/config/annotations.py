@@ -145,7 +145,8 @@ def _generic(name: str, arguments: list[ast.expr], module: str) -> Alternatives:
         for call in calls:
             if last_name(call.func) == "Builds":
                 kind, *within = (str(ast.literal_eval(argument)) for argument in call.args)
-                return (replace(INSTANCE, kind=kind, within=tuple(within)),)
+                node = FACTORY if last_name(arguments[0]) == "Factory" else INSTANCE
+                return (replace(node, kind=kind, within=tuple(within)),)
         bounds = next((_range(call) for call in calls if last_name(call.func) == "Range"), None)
         limits = Filled() if any(last_name(call.func) == "Filled" for call in calls) else bounds
         plain = _alternatives(arguments[0], module)

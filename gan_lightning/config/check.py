@@ -58,6 +58,7 @@ def allowed(plugins: Iterable[str]) -> tuple[str, ...]:
 Plugins = Sequence[str]
 SPECIAL = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")  # Hydra's own keys, no arguments
 UNNAMED = ("_args_", "_convert_", "_recursive_")  # those that change how a class gets its arguments
+LARGEST_FLOAT, LARGEST_INT = 3.4028235e38, 2**63 - 1
 MOST_LISTED = 12  # known keys in a message
 
 
@@ -228,7 +229,7 @@ def _entries(node: DictConfig | ListConfig, key: str) -> Iterator[Entry]:
     for name in names:
         own_key = _join(key, name)
         try:
-            yield Entry(str(name), own_key, _origin(node, name, own_key), node[name])
+            entry = Entry(str(name), own_key, _origin(node, name, own_key), node[name])
         except MissingMandatoryValue as error:
             raise UserError(f"{own_key} needs a value.") from error
         except InterpolationToMissingValueError as error:
@@ -238,6 +239,16 @@ def _entries(node: DictConfig | ListConfig, key: str) -> Iterator[Entry]:
             raw: Any = OmegaConf.to_container(node, resolve=False)
             reason = str(error).splitlines()[0].rstrip(".")
             raise UserError(f"{own_key} is {raw[name]!r}, which can't be resolved: {reason}.") from error
+        if limit := _limit(entry.value):
+            raise KeyRefused(entry.origin, f"{entry.origin} is {show(entry.value)}, but it must be {limit}.")
+        yield entry
+
+
+def _limit(value: Any) -> str | None:
+    """What a number of a config has to be and isn't: one that the tensors and counters of a run can hold."""
+    if isinstance(value, float) and not abs(value) <= LARGEST_FLOAT:  # which NaN isn't either
+        return "a finite number of 32 bits"
+    return "below 2^63" if isinstance(value, int) and abs(value) > LARGEST_INT else None
 
 
 def _origin(node: DictConfig | ListConfig, name: Any, key: str) -> str:

@@ -15,7 +15,7 @@ from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.core.plugins import Plugins
 from hydra.core.singleton import Singleton
 from hydra.errors import HydraException
@@ -30,22 +30,13 @@ from gan_lightning.config.annotations import show
 from gan_lightning.config.check import KeyRefused, check
 from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import register_resolvers
+from gan_lightning.config.trainer import refuse_arguments, refused, require_obeyed
 from gan_lightning.errors import UserError
 from gan_lightning.plugins import conf_folders, granted
 from gan_lightning.suggest import did_you_mean
 
-REFUSED = {
-    "trainer.gradient_clip_val": "Lightning can't clip gradients when two optimizers take turns",
-    "trainer.accumulate_grad_batches": "Lightning can't accumulate gradients when two optimizers take turns;"
-    " use a larger dataset.batch_size",
-    "trainer.logger": "a run always logs to TensorBoard and metrics.csv in its folder; logger=wandb adds to them",
-    "trainer.callbacks": "a run has callbacks of its own, and callbacks=NAME adds to them",
-    "trainer.enable_model_summary": "the networks are in config.yaml",
-    "trainer.default_root_dir": "all that a run writes is in its folder; hydra.run.dir=DIR chooses it",
-    "trainer.fast_dev_run": "a run that leaves no folder isn't one; use trainer.max_steps=1",
-}
-
-
+# What Hydra raises for what it can't compose: its parser of defaults asks little of the kinds of values.
+NOT_COMPOSED = (HydraException, OmegaConfBaseException, YAMLError, ValueError, TypeError, AttributeError)
 # Groups whose names are the user's own; what stands there is checked.
 OPEN = ("loss.weights", "regularizer", "heads", "metric", "logger", "callbacks")
 
@@ -138,17 +129,20 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
     with sources.open() as loader:
         parsed = parse(overrides, loader)
         for override in parsed:
-            if override.key_or_group in REFUSED:
-                raise UserError(f"{override.input_line} can't be set: {REFUSED[override.key_or_group]}.")
+            refuse_choice(override, loader)
+            if told := refused(override.key_or_group, override.input_line or "") if not override.is_delete() else None:
+                raise UserError(told)
             refuse_unknown_addition(sources, override, parsed)
         try:
             config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except NOT_COMPOSED as error:
             raise explain(error, sources, parsed, loader) from error
         try:
             require_size(config)
             require_labels(config)
+            refuse_arguments(config)
             check(without_hydra(config), schema, plugins=sources.plugins)
+            require_obeyed(config)
             require_weights(config, loader)
         except KeyRefused as error:
             raise UserError(f"{error}{standing_in(error.key, sources, parsed, loader)}") from error
@@ -258,7 +252,10 @@ def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[
     for text in overrides:
         require_text(text)
         try:
-            parsed += parser.parse_overrides([text])
+            [override] = parser.parse_overrides([text])
+            if not override.key_or_group.strip("."):
+                raise UserError(f"{text!r} can't be read: an override is written KEY=VALUE, and the key is missing.")
+            parsed.append(override)
         except HydraException as error:
             raise UserError(
                 f"{text!r} can't be read: an override is written KEY=VALUE ({first_line(error)})."
@@ -297,7 +294,7 @@ def explain(error: Exception, sources: Sources, overrides: Sequence[Override], l
             choices.append(override.input_line or "")
     try:
         config = hydra_compose(sources.name, choices, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException):
+    except NOT_COMPOSED:
         config = None
     for override in overrides:
         key = override.key_or_group
@@ -308,6 +305,26 @@ def explain(error: Exception, sources: Sources, overrides: Sequence[Override], l
     return UserError(f"The configuration can't be composed: {first_line(error)}.")
 
 
+def refuse_choice(override: Override, loader: ConfigLoader) -> None:
+    """Raises UserError for what is no name of an option where a group's is chosen, and for a group that isn't."""
+    group = override.key_or_group
+    if group == "dataset_loss" and not override.is_delete():
+        raise UserError(
+            f"{override.input_line} can't be set: what a data set needs of a loss follows from dataset and loss;"
+            " ~dataset_loss leaves it out."
+        )
+    options = loader.get_group_options(group, ObjectType.CONFIG)
+    if not options or override.is_delete() or override.is_sweep_override():
+        return
+    chosen = override.value()
+    for value in chosen if isinstance(chosen, list) else [chosen]:
+        if not isinstance(value, str | QuotedString) and not (value is None and chosen is None):
+            raise UserError(
+                f"{override.input_line}: {group} is chosen by the name of an option, but {show(value)} is none. There"
+                f" are {', '.join(options)}; one that is called so wants quotes: {group}='\"{value}\"'."
+            )
+
+
 def refuse_unknown_addition(sources: Sources, override: Override, overrides: Sequence[Override]) -> None:
     """Hydra's +key=value adds keys; one that nothing would read is a mistake, unless a constructor can take it."""
     key = override.key_or_group
@@ -316,7 +333,7 @@ def refuse_unknown_addition(sources: Sources, override: Override, overrides: Seq
     others = [other.input_line or "" for other in overrides if not other.is_add()]
     try:
         config = hydra_compose(sources.name, others, return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException):
+    except NOT_COMPOSED:
         return  # whatever is wrong there is said by the caller
     parent = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else config
     known = keys(config)

@@ -17,6 +17,10 @@ class Node:
     """A node with a `_target_`, of a kind that another place says."""
 
 
+class Factory:
+    """The same with `_partial_: true`: what it builds needs more than the configuration."""
+
+
 class Builds:
     """Says in an annotation what a node is to build: the dotted path of a class that it derives from.
 
@@ -89,8 +93,8 @@ class Conditioning:
 class Optimizers:
     """The optimizer of each network."""
 
-    generator: Annotated[Node, Builds("torch.optim.Optimizer")]
-    discriminator: Annotated[Node, Builds("torch.optim.Optimizer")]
+    generator: Annotated[Factory, Builds("torch.optim.Optimizer")]
+    discriminator: Annotated[Factory, Builds("torch.optim.Optimizer")]
 
 
 @dataclass(frozen=True)
@@ -133,19 +137,19 @@ class Training:
     ]
     heads: dict[str, Annotated[Node, Builds("gan_lightning.losses.Head")]]
     latents: Annotated[Node, Builds("gan_lightning.sampling.Prior")]
-    trainer: Annotated[Node, Builds("pytorch_lightning.Trainer")]
+    trainer: Annotated[Factory, Builds("pytorch_lightning.Trainer")]
     ema: Annotated[Node, Builds("gan_lightning.training.EMA")]
-    checkpoint: Annotated[Node, Builds("gan_lightning.training.RunCheckpoint")]
-    samples: Annotated[Node, Builds("gan_lightning.watching.SampleGrids")]
+    checkpoint: Annotated[Factory, Builds("gan_lightning.training.RunCheckpoint")]
+    samples: Annotated[Factory, Builds("gan_lightning.watching.SampleGrids")]
     metric: dict[str, Annotated[Node, Builds("gan_lightning.metrics.Metric")]]
     extractor: Annotated[Node, Builds("gan_lightning.metrics.Extractor")]
-    evaluation: Annotated[Node, Builds("gan_lightning.watching.Evaluation")]
-    health: Annotated[Node, Builds("gan_lightning.watching.HealthCheck")]
-    dashboard: Annotated[Node, Builds("gan_lightning.watching.Dashboard")]
+    evaluation: Annotated[Factory, Builds("gan_lightning.watching.Evaluation")]
+    health: Annotated[Factory, Builds("gan_lightning.watching.HealthCheck")]
+    dashboard: Annotated[Factory, Builds("gan_lightning.watching.Dashboard")]
     logger: dict[
         str,
         Annotated[
-            Node, Builds("pytorch_lightning.loggers.Logger", "pytorch_lightning.loggers", "gan_lightning.watching")
+            Factory, Builds("pytorch_lightning.loggers.Logger", "pytorch_lightning.loggers", "gan_lightning.watching")
         ],
     ]
     callbacks: dict[

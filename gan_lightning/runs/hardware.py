@@ -12,6 +12,7 @@ import torch
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 
 from gan_lightning.errors import UserError, reason
 from gan_lightning.processes import tasks
@@ -22,6 +23,7 @@ from gan_lightning.suggest import did_you_mean
 DISTRIBUTED = "ddp_find_unused_parameters_true"
 DURATION = re.compile(r"(\d+):(\d\d):(\d\d):(\d\d)")
 STRATEGIES = ("auto", "ddp", DISTRIBUTED)
+PROFILERS = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "32", "bf16", "16")
 
 
@@ -61,9 +63,7 @@ def check_hardware(trainer: DictConfig) -> None:
             f"trainer.strategy is {strategy}; with {', '.join(STRATEGIES)} gradients of alternating networks and of"
             f" penalties are averaged rightly, with others not.{did_you_mean(strategy, STRATEGIES)}"
         )
-    profiler, devices = trainer.get("profiler"), trainer.get("devices")
-    if not (profiler is None or isinstance(profiler, str)):
-        raise UserError(f"trainer.profiler is {profiler}, but it must be a profiler's name or null.")
+    devices = trainer.get("devices")
     if not isinstance(devices, int | str | ListConfig):
         raise UserError(f"trainer.devices is {devices}, but it must be a number of devices, a list of them, or auto.")
     if (precision := str(trainer.precision)) not in PRECISIONS:
@@ -130,6 +130,9 @@ def build_trainer(
     # Epochs have been turned into iterations: a round may span passes over the data, which Lightning can't express.
     chosen |= {"max_epochs": -1, "enable_model_summary": False, "num_sanity_val_steps": 0}
     asked = config.trainer
+    if asked.get("profiler"):
+        folder = getattr(factory, "keywords", {}).get("default_root_dir")
+        chosen["profiler"] = PROFILERS[asked.profiler](dirpath=folder, filename="profiler")
     if asked.strategy in ("auto", "ddp", DISTRIBUTED) and device_count(asked) * asked.num_nodes > 1:
         chosen["strategy"] = WaitingDDP(find_unused_parameters=True)
     try:

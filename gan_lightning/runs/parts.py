@@ -1,20 +1,27 @@
 """The parts of a run, built from its configuration in one visit, and checked against each other and the data."""
 
+import copy
 import logging
+import warnings
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
+import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.loggers import Logger
+from torch import nn
 
-from gan_lightning.config.build import build_all
+from gan_lightning.config.build import build, build_all, origin
 from gan_lightning.config.check import require_made
 from gan_lightning.data.datamodule import GANDataModule
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, reason, require_memory
+from gan_lightning.memory import size
+from gan_lightning.pictures import pixels_in_grid
 from gan_lightning.schedules import Clock
 from gan_lightning.training.checkpoint import RunCheckpoint
 from gan_lightning.training.compatibility import Circumstances, cautions, refuse_data
+from gan_lightning.training.discriminator_adapter import adapt
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.ranks import refuse_strategy
 from gan_lightning.training.timetable import END
@@ -24,6 +31,12 @@ from gan_lightning.watching.health import HealthCheck
 from gan_lightning.watching.samples import POINTS, SampleGrids
 
 log = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
+LARGEST_PICTURE = 89_478_485  # pixels beyond which Pillow takes a file for an attack on memory
+# How often a network's weights are there in training: themselves, their gradients, and two moments of each, which most
+# optimizers keep; and the generator's average.
+COPIES = {"generator": 5, "discriminator": 4}
 
 
 class RunParts(NamedTuple):
@@ -47,6 +60,7 @@ def build_parts(config: DictConfig) -> RunParts:
     Raises UserError for what a constructor refuses.
     """
     require_made(config, "data", "model")
+    require_room(config)
     return RunParts(**build_all(config, RunParts._fields, config.plugins))
 
 
@@ -82,8 +96,11 @@ def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: in
         reason = str(error).rstrip(".")
         raise UserError(f"{reason}; set trainer.max_steps, or the length too: ${{linear:START,END,OVER}}.") from error
     packing = model.discriminator.packing
+    require_picture(int(config.samples.count), data.sample_shape)
     count = packing * (2 if len(data.sample_shape) == 3 else -(-POINTS // packing))
     real = data.first(count).as_floats().samples
+    if not real.isfinite().all():
+        raise UserError(f"The samples of dataset={config.dataset.name} are not all finite numbers of 32 bits.")
     try:
         refuse_data(model.parts, model.adapter(moment.regularizers), real)
     except ValueError as error:
@@ -92,6 +109,69 @@ def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: in
         given = Circumstances(optimizers[1], str(config.trainer.precision), real, config.loss.discriminator_norm)
         for caution in cautions(model.parts, given):
             log.warning("%s (compatibility_warnings=false silences this)", caution)
+
+
+def require_picture(count: int, shape: tuple[int, ...]) -> None:
+    """Raises UserError for more samples in one picture than programs that show pictures would open."""
+    if len(shape) == 3 and count * pixels_in_grid(shape[1], shape[2]) > LARGEST_PICTURE:
+        most = LARGEST_PICTURE // pixels_in_grid(shape[1], shape[2])
+        raise UserError(
+            f"samples.count is {count}, which makes pictures of more than {LARGEST_PICTURE} pixels, as most programs"
+            f" refuse to open; choose {most} at most."
+        )
+
+
+def require_room(config: DictConfig) -> None:
+    """Raises UserError for networks whose training takes more memory than there is; they are made without any here."""
+    total = 0
+    for name, copies in COPIES.items():
+        try:
+            with torch.random.fork_rng(devices=[]), torch.device("meta"), warnings.catch_warnings(action="ignore"):
+                network = build(config, f"model.{name}", config.plugins)
+            weights = sum(value.nbytes for value in (*network.parameters(), *network.buffers()))
+        except Exception:  # of whatever kind: it is raised again, and explained, where the network is made
+            return
+        total += copies * weights
+        key = origin(config, f"model.{name}")
+        what = f"{key} has weights of {size(weights)}, and what is trained"
+        require_memory(what, total, f"choose smaller sizes for {key}, or a smaller dataset.image_size")
+
+
+def require_step(model: GAN, data: GANDataModule, devices: int) -> None:
+    """Raises UserError if the networks can't take a minibatch as it comes to each device, such as a single sample.
+
+    Copies without memory are tried. Networks of one's own that compute with values can't be, and are let through.
+    """
+    share, labels = data.batch_size // devices, None
+    tried = "generator"
+    try:
+        with torch.no_grad(), torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            generator, discriminator = weightless(model.generator).train(), weightless(model.discriminator).train()
+            adapter = adapt(discriminator, model.heads)
+            if data.classes:
+                labels = torch.zeros(share, dtype=torch.int64)
+            fake = generator(torch.zeros(share, generator.latent_dim), labels if generator.classes else None)
+            tried = "discriminator"
+            adapter.outputs(adapter.view(fake), adapter.packed(labels))
+    except ValueError as error:  # by which torch refuses a shape; of other kinds are what can't be done without memory
+        here = f", and so {share} on each of {devices} devices" if devices > 1 else ""
+        raise UserError(
+            f"dataset.batch_size is {data.batch_size}{here}, which the {tried} can't be trained with"
+            f" ({reason(error)}); use a larger one, or another normalisation, such as network.{tried}.norm=layer."
+        ) from error
+    except Exception:  # of whatever kind, from networks of one's own
+        return
+
+
+def weightless(network: Network) -> Network:
+    """A copy of a network on torch's meta device, which takes no memory."""
+    tensors = [*network.parameters(), *network.buffers()]
+    memo: dict[int, Any] = {}
+    for tensor in tensors:
+        empty = torch.empty_like(tensor, device="meta")
+        is_weight = isinstance(tensor, nn.Parameter)
+        memo[id(tensor)] = nn.Parameter(empty, requires_grad=tensor.requires_grad) if is_weight else empty
+    return copy.deepcopy(network, memo)
 
 
 def require_strategy(trainer: Trainer, model: GAN) -> None:

@@ -34,6 +34,7 @@ from gan_lightning.runs.parts import (
     iterations,
     mention_moved_end,
     require_parts,
+    require_step,
     require_strategy,
 )
 from gan_lightning.runs.provenance import hyperparameters, provenance
@@ -156,6 +157,7 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     trainer = build_trainer(config, factory, present, loggers, limit)
     parts.data.require_even(trainer.world_size)
     require_strategy(trainer, parts.model)
+    require_step(parts.model, parts.data, trainer.world_size)
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
     return Prepared(parts, trainer, watchers, trackers, limit, checkpoint)

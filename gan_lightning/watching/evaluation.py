@@ -48,7 +48,8 @@ class Evaluation(IterationCallback):
 
     If a run is resumed with another protocol, the best record of before is forgotten, since the two can't be compared.
 
-    Raises ValueError if `best` is not one of the numbers, and UserError where the extractor can't be had.
+    Raises ValueError if `best` is not one of the numbers, or if `patience` waits for evaluations that `every`
+    leaves out; and UserError where the extractor can't be had.
     """
 
     def __init__(
@@ -67,6 +68,8 @@ class Evaluation(IterationCallback):
         self.every = every
         self.patience = patience
         self.higher_is_better = self.evaluator.higher_is_better if self.evaluator else numbers(metrics)
+        if every is None and patience is not None:
+            raise ValueError(f"patience is {patience}, but every is null; use evaluation.every=1000")
         ranked = [name for name, higher in self.higher_is_better.items() if higher is not None]
         if best is not None and best not in ranked:
             raise ValueError(f"best is {best!r}, expected one of {', '.join(ranked)}")

@@ -128,6 +128,32 @@ def test_every_combination_is_a_job_with_a_folder(
 
 
 @pytest.mark.parametrize(
+    ("overrides", "jobs"),
+    [
+        ("dataset=image_folder dataset.root=a,b", [{"dataset.root=a"}, {"dataset.root=b"}]),
+        ("network=dcgan,resnet network.generator.width=8", [{"network=dcgan"}, {"network=resnet"}]),
+        ("dataset=mnist,fashion_mnist dataset.root=D", [{"dataset=mnist"}, {"dataset=fashion_mnist"}]),
+    ],
+)
+def test_a_sweep_needs_no_run_without_what_its_jobs_have_different(
+    command: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch, overrides: str, jobs: list[set[str]]
+) -> None:
+    started: list[FakeProcess] = []
+
+    def start(command: list[str], **options: Any) -> FakeProcess:
+        started.append(FakeProcess(command, **options))
+        return started[-1]
+
+    monkeypatch.setattr(launcher.subprocess, "Popen", start)
+    monkeypatch.setattr(launcher, "POLL_SECONDS", 0)
+    outcome = command("-m", *overrides.split())
+    assert outcome.status == 0, outcome.err
+    shared = {text for text in overrides.split() if "," not in text}
+    for process, differing in zip(started, jobs, strict=True):
+        assert shared | differing < set(process.command)
+
+
+@pytest.mark.parametrize(
     ("overrides", "told"),
     [
         ("seed=1,1", r"seed=1 is there twice \(seed=1\)"),
