@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 WORKERS ?= 2
+LINES ?= 1000
 
-.PHONY: help setup train test quick mutants lint format type docs lock clean
+.PHONY: help setup train test quick fuzz mutants lint format type docs lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -28,6 +29,9 @@ test: $(STAMP)  ## run the tests; ARGS="-k resume" are pytest's
 
 quick: $(STAMP)  ## run the tests that take half a minute
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) -m "not slow" $(ARGS)
+
+fuzz: $(STAMP)  ## try LINES=1000 random command lines of each kind
+	FUZZ=$(LINES) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) tests/commands/test_fuzz.py $(ARGS)
 
 mutants: $(STAMP)  ## run the tests of losses/ against mutants of them
 	$(BIN)/python tests/mutants.py $(ARGS)
@@ -54,4 +58,4 @@ lock: $(STAMP)  ## renew the locked versions
 		--generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links -o requirements-uv.lock
 
 clean:  ## remove .venv and caches, and no run
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist

@@ -14,15 +14,16 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.config.annotations import show
 from gan_lightning.config.check import check
-from gan_lightning.config.compose import NOT_COMPOSED, Sources, compose, override_value
+from gan_lightning.config.compose import NOT_COMPOSED, Sources, compose, first_line, override_value
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.errors import UserError, reason
 from gan_lightning.processes import was_requeued
-from gan_lightning.runs.folders import require_writable, reserve
+from gan_lightning.runs.folders import folder_named, require_writable, reserve
 
 LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 # Interpolations whose values depend on a job's number and overrides alone, as those in this project's own folder names.
@@ -54,12 +55,12 @@ def plan_sweep(sources: Sources, overrides: list[str], parsed: Sequence[Override
     require_own_folders(sources, config, jobs)
     overrides = overrides if is_composable(sources, single) else [as_sweep(each) for each in parsed]
     overrides = [*overrides, *added]
+    folder = Path(folder_named(config, "hydra.sweep.dir"))
     if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
-        require_writable(Path(config.hydra.sweep.dir), "hydra.sweep.dir")
+        require_writable(folder, "hydra.sweep.dir")
         return overrides  # a job that has been there goes on
-    folder = Path(config.hydra.sweep.dir)
     if not (was_requeued() and folder.is_dir()):  # else the jobs there are gone on with
-        folder = reserve(config.hydra.sweep.dir, "hydra.sweep.dir")
+        folder = reserve(str(folder), "hydra.sweep.dir")
     return [*overrides, f"hydra.sweep.dir={override_value(folder)}"]
 
 
@@ -198,4 +199,7 @@ def folders(loader: ConfigLoader, config: DictConfig, jobs: Sequence[list[str]])
         with flag_override(composed.hydra, ["struct", "readonly"], [False, False]):
             composed.hydra.job.num, composed.hydra.job.id = number, str(number)
             composed.hydra.overrides.task = [text for text in job if not text.startswith("hydra.")]
-            yield str(composed.hydra.sweep.subdir)
+            try:
+                yield str(composed.hydra.sweep.subdir)
+            except OmegaConfBaseException as error:
+                raise UserError(f"hydra.sweep.subdir can't be resolved: {first_line(error)}.") from error

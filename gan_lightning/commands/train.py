@@ -54,6 +54,7 @@ from gan_lightning.run_folder import SAVED
 from gan_lightning.runs.folders import (
     brought_up_to_date,
     find_resumable,
+    folder_named,
     let_go,
     place,
     read_saved,
@@ -214,14 +215,14 @@ def names_folder(overrides: Sequence[str]) -> bool:
 def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[Sources, list[str]]:
     """Plans a run in the folder that the user names, where it may have been before, or in a new one."""
     named = names_folder(overrides)
-    folder = place(without_hydra(config), os.path.expanduser(config.hydra.run.dir), named)
+    folder = place(without_hydra(config), os.path.expanduser(folder_named(config, "hydra.run.dir")), named)
     return sources, overrides if named else [*overrides, f"hydra.run.dir={override_value(folder)}"]
 
 
 def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str]) -> tuple[Sources, list[str]]:
     """Plans to go on in a run's folder, with the config saved there; `auto` without such a run plans a new one."""
     if which == "auto":
-        place = Path(config.hydra.run.dir)
+        place = Path(folder_named(config, "hydra.run.dir"))
         # By default that is outputs/DATE/TIME…, and elder runs are below outputs.
         found = find_resumable(config, place if names_folder(overrides) else Path(place.parts[0]))
         if found is None:

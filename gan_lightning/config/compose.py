@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -24,7 +26,7 @@ from hydra.types import RunMode
 from hydra.version import VersionBase
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from gan_lightning.config.annotations import show
 from gan_lightning.config.check import KeyRefused, check
@@ -37,6 +39,7 @@ from gan_lightning.suggest import did_you_mean
 
 # What Hydra raises for what it can't compose: its parser of defaults asks little of the kinds of values.
 NOT_COMPOSED = (HydraException, OmegaConfBaseException, YAMLError, ValueError, TypeError, AttributeError)
+OVERRIDING = re.compile(r"(?:Error merging override|Could not override) '?([^\n]*?)'?\.?(?:\n|$)")
 # Groups whose names are the user's own; what stands there is checked.
 OPEN = ("loss.weights", "regularizer", "heads", "metric", "logger", "callbacks")
 
@@ -134,7 +137,9 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
                 raise UserError(told)
             refuse_unknown_addition(sources, override, parsed)
         try:
-            config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
+            with warnings.catch_warnings():  # which would be printed; it is said below
+                warnings.filterwarnings("ignore", "provider=hydra.searchpath")
+                config = hydra_compose(sources.name, list(overrides), return_hydra_config=True)
         except NOT_COMPOSED as error:
             raise explain(error, sources, parsed, loader) from error
         try:
@@ -144,6 +149,7 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
             check(without_hydra(config), schema, plugins=sources.plugins)
             require_obeyed(config)
             require_weights(config, loader)
+            require_searched(config)
         except KeyRefused as error:
             raise UserError(f"{error}{standing_in(error.key, sources, parsed, loader)}") from error
         except OmegaConfBaseException as error:
@@ -216,6 +222,13 @@ def require_weights(config: DictConfig, loader: ConfigLoader) -> None:
             raise KeyRefused(here, f"{here} weighs no regularizer that there is.{did_you_mean(name, known)}")
 
 
+def require_searched(config: DictConfig) -> None:
+    """Raises UserError for a folder to search for options that there isn't, which Hydra passes over."""
+    for path in config.hydra.searchpath:
+        if path.startswith("file://") and not os.path.isdir(path.removeprefix("file://")):
+            raise UserError(f"hydra.searchpath has {path}, but there is no such folder.")
+
+
 def require_size(config: DictConfig) -> None:
     """Raises UserError for a size of images that is none, before anything that follows from it is found wrong."""
     size = OmegaConf.select(config, "dataset.image_size")
@@ -274,8 +287,21 @@ def require_text(given: str) -> None:
         ) from error
 
 
+def unreadable(error: Exception, sources: Sources) -> UserError | None:
+    """Which file is no YAML, if that is what the error says."""
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark):
+        return UserError(f"{mark.name} is no YAML: {error.problem}, in line {mark.line + 1}, column {mark.column + 1}.")
+    if isinstance(error, UnicodeDecodeError):
+        files = [file for folder in (*sources.own, sources.folder) for file in sorted(folder.rglob("*.yaml"))]
+        which = next((file for file in files if file.is_file() and file.read_bytes() == error.object), "A file")
+        return UserError(f"{which} is no YAML: it is not UTF-8 text.")
+    return None
+
+
 def explain(error: Exception, sources: Sources, overrides: Sequence[Override], loader: ConfigLoader) -> UserError:
     """What was wrong with the overrides that Hydra could not compose."""
+    if told := unreadable(error, sources):
+        return told
     groups = {group for group in loader.list_groups("") if group != "hydra"}
     choices = []
     for override in overrides:
@@ -328,7 +354,7 @@ def refuse_choice(override: Override, loader: ConfigLoader) -> None:
 def refuse_unknown_addition(sources: Sources, override: Override, overrides: Sequence[Override]) -> None:
     """Hydra's +key=value adds keys; one that nothing would read is a mistake, unless a constructor can take it."""
     key = override.key_or_group
-    if not override.is_add() or key.startswith("hydra"):
+    if not override.is_add() or key.startswith("hydra/"):
         return
     others = [other.input_line or "" for other in overrides if not other.is_add()]
     try:
@@ -336,7 +362,12 @@ def refuse_unknown_addition(sources: Sources, override: Override, overrides: Seq
     except NOT_COMPOSED:
         return  # whatever is wrong there is said by the caller
     parent = OmegaConf.select(config, key.rpartition(".")[0]) if "." in key else config
-    known = keys(config)
+    known = keys(config, of_hydra=key.startswith("hydra."))
+    if known and key.startswith("hydra."):
+        # What Hydra itself reads has a type; elsewhere, such as in logging's configuration, any key may stand.
+        if key not in known and parent is not None and is_dataclass(OmegaConf.get_type(parent)):
+            raise UserError(f"{override.input_line}: Hydra reads no key {key}.{did_you_mean(key, known)}")
+        return
     is_group = key in GlobalHydra.instance().config_loader().list_groups("")
     is_open = key.startswith(tuple(f"{group}." for group in OPEN))
     is_open = is_open or (isinstance(parent, DictConfig) and "_target_" in parent)
@@ -390,5 +421,8 @@ def with_paths(arguments: Sequence[str], *keys: str, commas: bool = True) -> lis
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, without its full stop."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    """The first line of an error's message, without its full stop; of the error below one that says nothing itself."""
+    if (told := OVERRIDING.match(str(error))) and error.__cause__:
+        return f"{told[1]}, {first_line(error.__cause__)}"
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return (" ".join(lines[:2]) if lines[0].endswith(":") else lines[0]).rstrip(".")

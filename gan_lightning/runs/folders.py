@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning import formats
-from gan_lightning.config.compose import plain, without_hydra
+from gan_lightning.config.compose import first_line, plain, without_hydra
 from gan_lightning.config.trust import read_data
 from gan_lightning.errors import UserError, WriteFailed, reason
 from gan_lightning.files import replacing, write_failure
@@ -33,13 +33,24 @@ MOST_SHOWN = 80  # characters of a value
 made: list[Path] = []  # the folders that this process has made, and that may turn out to be for nothing
 
 
+def folder_named(config: DictConfig, key: str) -> str:
+    """The folder that one of Hydra's own keys names. Raises UserError for none, and for what can't be resolved."""
+    try:
+        folder = OmegaConf.select(config, key)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{key} can't be resolved: {first_line(error)}.") from error
+    if not str(folder or "").strip():
+        raise UserError(f"{key} is empty, as an unset shell variable is; name a folder, or . for this one.")
+    return str(folder)
+
+
 def reserve(path: str, key: str = "hydra.run.dir") -> Path:
     """Makes a new folder of that name, or of that name with _2, _3, … where it is taken, also by a simultaneous run."""
     if not is_first_process():
         return Path(path)
     for folder in numbered(Path(path)):
         try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
+            make_parents(folder)
             folder.mkdir()
             probe_room(folder)
         except FileExistsError:
@@ -53,6 +64,12 @@ def reserve(path: str, key: str = "hydra.run.dir") -> Path:
             made.append(folder)
             return folder
     raise AssertionError("names have no end")
+
+
+def make_parents(folder: Path) -> None:
+    """Makes the folders that a folder is to lie in; they go with it if it turns out to be for nothing."""
+    made.extend(path for path in reversed(folder.parents) if not path.exists())
+    folder.parent.mkdir(parents=True, exist_ok=True)
 
 
 def numbered(path: Path) -> Iterator[Path]:
@@ -173,8 +190,9 @@ def let_go() -> None:
 def require_writable(folder: Path, key: str) -> None:
     """Makes a folder and tries to write to it. Raises UserError, naming the key it comes from, if that fails."""
     try:
+        make_parents(folder)
         is_new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
         made.extend([folder] if is_new else [])
         probe_room(folder)
     except OSError as error:

@@ -31,7 +31,20 @@ def places(tmp_path: Path, run: Path) -> dict[str, Path]:
     corrupt.mkdir()
     (corrupt / "kitten.png").write_bytes(b"\x89PNG\r\n\x1a\n, or so it says")
     file.write_text("not a folder")
-    return {"run": run, "truncated": truncated, "empty": empty, "corrupt": corrupt, "file": file, "there": tmp_path}
+    broken = tmp_path / "broken"
+    for group in ("loss", "network"):
+        (broken / group).mkdir(parents=True)
+    (broken / "network" / "binary.yaml").write_bytes(b"\xff")
+    (broken / "loss" / "mine.yaml").write_text("defaults: [vanilla\nloss: {")
+    return {
+        "run": run,
+        "truncated": truncated,
+        "empty": empty,
+        "broken": broken,
+        "corrupt": corrupt,
+        "file": file,
+        "there": tmp_path,
+    }
 
 
 # The arguments, and what the message must contain: the key, the value, the nearest right spelling.
@@ -149,6 +162,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("network.generator.hidden_dim=100000", ["network.generator", "TiB", "smaller"]),
     ("dataset.image_size=100000", ["network.generator", "TiB", "dataset.image_size"]),
     ("samples.count=100000", ["samples.count", "100000", "pixels"]),
+    (
+        "trainer.accelerator=cpu trainer.devices=2 dataset.batch_size=2",
+        ["dataset.batch_size", "1 on each of 2 devices"],
+    ),
     ("dataset.batch_size=1", ["dataset.batch_size", "1", "generator", "network.generator.norm=layer"]),
     ("sample run={run} n=100000000000", ["n", "100000000000", "memory"]),
     ("sample run={run} interpolate=[1,-2]", ["interpolate", "-2", "at least 0"]),
@@ -231,6 +248,16 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("-m loss=vanilla,wgan_gp seed=1,-1", ["seed", "-1", "job #1", "loss=vanilla"]),
     ("-m network=dcgan,mlp network.generator.width=8", ["network.generator.width", "job #1", "network=mlp"]),
     ("-m seed=1,2 hydra.sweep.dir={file}/below", ["hydra.sweep.dir", "{file}"]),
+    # Hydra's own keys
+    ("hydra.run.dir=", ["hydra.run.dir", "empty"]),
+    ("hydra.run.dir=${{nope}}", ["hydra.run.dir", "nope"]),
+    ("-m seed=1,2 hydra.sweep.dir=", ["hydra.sweep.dir", "empty"]),
+    ("-m seed=1,2 hydra.sweep.subdir=${{nope}}", ["hydra.sweep.subdir", "nope"]),
+    ("+hydra.run.dri=x", ["hydra.run.dri", "Did you mean hydra.run.dir?"]),
+    ("hydra.job.chdir=maybe", ["hydra.job.chdir=maybe", "bool"]),
+    ("hydra.searchpath=[file://{there}/nope]", ["hydra.searchpath", "{there}/nope"]),
+    ("--config-dir={broken} loss=mine", ["{broken}/loss/mine.yaml", "line 2"]),
+    ("--config-dir={broken} network=binary", ["{broken}/network/binary.yaml", "UTF-8"]),
     # Samples
     ("sample", ["run", "needs a value"]),
     ("sample run={there}/rum", ["run", "{there}/rum", "Did you mean {run}?"]),
@@ -257,14 +284,10 @@ MISTAKES: list[tuple[str, list[str]]] = [
 
 
 def contents(folder: Path) -> dict[str, bytes | None]:
-    """Everything in a folder, but for a cache, for logs, and for empty folders named by date, which runs share."""
+    """Everything in a folder, but for a cache and for logs."""
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if "cache" not in path.parts}
-    found = {name: path for name, path in found.items() if path.name != "train.log"}
-    shared = re.compile(r"here/(outputs|multirun)(/\d{4}-\d\d-\d\d)?")
     return {
-        name: path.read_bytes() if path.is_file() else None
-        for name, path in found.items()
-        if not (shared.fullmatch(name) and path.is_dir())
+        name: path.read_bytes() if path.is_file() else None for name, path in found.items() if path.name != "train.log"
     }
 
 

@@ -157,7 +157,7 @@ def test_help_lists_the_groups(command: Command, here: Path) -> None:
     outcome = command("--help")
     assert outcome.status == 0
     for group in GROUPS:
-        assert re.search(rf"^{group}: \w+", outcome.out, re.MULTILINE)
+        assert re.search(rf"^  {group}\n    \w+", outcome.out, re.MULTILINE)
     assert not list(here.iterdir())
 
 
