@@ -68,8 +68,9 @@ def reserve(path: str, key: str = "hydra.run.dir") -> Path:
 
 def make_parents(folder: Path) -> None:
     """Makes the folders that a folder is to lie in; they go with it if it turns out to be for nothing."""
-    made.extend(path for path in reversed(folder.parents) if not path.exists())
+    missing = [path for path in reversed(folder.parents) if not path.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
+    made.extend(missing)
 
 
 def numbered(path: Path) -> Iterator[Path]:
