@@ -7,7 +7,9 @@ from gan_lightning.errors import UserError
 from gan_lightning.suggest import did_you_mean
 
 CONFIG = Path("config.yaml")  # the resolved config
-SAVED = Path(".hydra") / "config.yaml"  # the same with its interpolations, which a resumed run is composed from
+SAVED = Path("composed.yaml")  # the same with its interpolations, which a resumed run is composed from
+# For who looks where every program of Hydra's has them. Runs of before format 2 have the config nowhere else.
+HYDRAS = Path(".hydra") / "config.yaml"
 OVERRIDES = Path(".hydra") / "overrides.yaml"  # what the command that began the run has said
 LAST = Path("checkpoints") / "last.ckpt"
 PREVIOUS = Path("checkpoints") / "previous.ckpt"  # the one before, for when the last is damaged
@@ -17,6 +19,11 @@ SAMPLES = Path("samples")
 METRICS = Path("metrics.csv")
 RESULTS = Path("results.json")
 LOG = Path("train.log")
+
+
+def saved_config(run: Path) -> Path:
+    """The file that a run in this folder is composed from when it goes on; where that would be, if there is none."""
+    return next((file for file in (run / SAVED, run / HYDRAS) if os.path.isfile(file)), run / SAVED)
 
 
 def last_saved(run: Path) -> float | None:

@@ -23,7 +23,15 @@ TREES = {module: ast.parse(path.read_text(encoding="utf-8"), str(path)) for modu
 
 OWN = "gan_lightning."
 EVERYWHERE = {OWN + name for name in ("errors", "files", "formats", "namespace", "processes", "run_folder", "suggest")}
-EVERYWHERE |= {OWN + "memory", OWN + "plugins", OWN + "schedules", OWN + "seeds", OWN + "types", OWN + "__version__"}
+EVERYWHERE |= {
+    OWN + "memory",
+    OWN + "paths",
+    OWN + "plugins",
+    OWN + "schedules",
+    OWN + "seeds",
+    OWN + "types",
+    OWN + "__version__",
+}
 PURE = EVERYWHERE | {"torch", "jaxtyping", OWN + "archives", OWN + "ranks", OWN + "samples"}
 LIGHTNING = PURE | {"pytorch_lightning", "numpy", "rich", OWN + "pictures"}
 ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampling")}
@@ -37,6 +45,7 @@ ALLOWED = {
     "formats": {OWN + "errors"},
     "memory": set(),
     "namespace": set(),
+    "paths": {OWN + "errors"},
     "plugins": {OWN + "errors", OWN + "suggest"},
     "pictures": {"torch", "PIL", "matplotlib", OWN + "files"},
     "processes": set(),

@@ -104,7 +104,9 @@ def test_it_is_gone_on_with_as_by_the_version_that_began_it(old: Path) -> None:
     # What is there now is of today's formats.
     assert json.loads((old / "results.json").read_text())["format"] == formats.RESULTS
     assert torch.load(old / "checkpoints" / "last.ckpt", weights_only=True)["format"] == formats.CHECKPOINT
-    assert "image_shape" not in (old / ".hydra" / "config.yaml").read_text() + (old / "config.yaml").read_text()
+    texts = [(old / name).read_text() for name in (".hydra/config.yaml", "composed.yaml", "config.yaml")]
+    assert "image_shape" not in "".join(texts)
+    assert all(text.startswith(f"# {formats.CONFIG}\n") for text in texts)
 
 
 def test_a_refused_resume_leaves_it_as_it_was(old: Path) -> None:

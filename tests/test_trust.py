@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gan_lightning.__main__ import main
+from gan_lightning.config.compose import parse
 from gan_lightning.config.trust import without_caches
+from gan_lightning.paths import argument
 
 pytestmark = pytest.mark.slow
 
@@ -144,7 +147,9 @@ def test_what_is_written_stays_in_the_runs_folder_or_goes_where_the_user_says(
     where = node[key].replace("PLACE", str(here.parent / "victim"))
     run = theirs(here, ".hydra/config.yaml", lambda content: content.update({place: {"x": node | {key: where}}}))
     told = refused(capsys, here, f"resume={run}", "trainer.max_steps=30")
-    assert f"has {where} for {place}.x.{key}, outside of the run's folder; {place}.x.{key}={where} grants it" in told
+    granting = argument(f"{place}.x.{key}", where)
+    assert f"has {where} for {place}.x.{key}, outside of the run's folder; {granting} grants it" in told
+    assert parse([shlex.split(granting)[0]])[0].value() == where
 
 
 @pytest.mark.parametrize("key", ["extractor.cache_dir", "dataset.source.cache_dir", "trainer.default_root_dir"])

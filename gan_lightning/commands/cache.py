@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         print((CONF / "cache.yaml").read_text(), end="")
         return 0
     schema = f"{__name__}.{Listing.__name__}"
-    options = Listing(**read_options(CONF / "cache.yaml", arguments, schema, paths=("folder",)))
+    options = Listing(**read_options(CONF / "cache.yaml", arguments, schema))
     folder = Path(options.folder).expanduser().absolute() if options.folder else cache_folder("images")
     if options.folder and not folder.is_dir():
         raise UserError(f"folder is {options.folder}, but there is no such folder.")

@@ -19,11 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.config.check import check, require_made
-from gan_lightning.config.compose import Sources, compose, with_paths, with_plugins, without_hydra
+from gan_lightning.config.compose import Sources, compose, with_plugins, without_hydra
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import EVALUATED, Builds, Node
 from gan_lightning.config.trust import read_data, without_caches
 from gan_lightning.errors import UserError, printable, reason
+from gan_lightning.paths import with_paths
 from gan_lightning.run_folder import CONFIG, GENERATOR, RESULTS, find_generator
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
@@ -62,7 +63,7 @@ def main(arguments: list[str]) -> int:
     if {"-h", "--help"} & set(arguments):
         print((CONF / "evaluate.yaml").read_text(), end="")
         return 0
-    overrides = with_paths(arguments, "run", "root", "extractor.weights")
+    overrides = with_paths(arguments)
     sources, overrides = with_plugins(Sources("evaluate"), overrides)
     config = without_hydra(compose(sources, overrides, f"{__name__}.{Evaluating.__name__}"))
     if config.intervals == 1:

@@ -5,7 +5,6 @@ between jobs, and that this parent never imports torch.
 """
 
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -25,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gan_lightning.config.compose import override_value
 from gan_lightning.errors import printable
+from gan_lightning.paths import override_value, shell_word
 from gan_lightning.processes import LEASH, REQUEUES, STOPPED, Stopped, requeue
 from gan_lightning.runs import results
 from gan_lightning.types import PositiveInt
@@ -121,6 +120,7 @@ class ProcessLauncher(Launcher):
         flags = get_args_parser().parse_intermixed_args()
         command = [sys.executable, "-m", "gan_lightning", "train", *job.overrides]
         command += ["hydra.mode=RUN", f"hydra.run.dir={override_value(job.folder)}"]
+        command += ["hydra.job.chdir=true"] if self.config.hydra.job.chdir else []
         for flag, value in (("dir", flags.config_dir), ("name", flags.config_name), ("path", flags.config_path)):
             command += [f"--config-{flag}", value] if value else []
         environment = os.environ | {LEASH: str(leash)}
@@ -150,7 +150,7 @@ class ProcessLauncher(Launcher):
 
 def how_to_go_on() -> str:
     """What to type after a sweep that was stopped; its folder is among the arguments by now."""
-    return f"What is missing is done by {shlex.join(['python', '-m', 'gan_lightning', *sys.argv[1:]])}"
+    return f"What is missing is done by python -m gan_lightning {' '.join(map(shell_word, sys.argv[1:]))}"
 
 
 def default_jobs(jobs: Sequence[Job]) -> int:

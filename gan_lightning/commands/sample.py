@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
         print((CONF / "sample.yaml").read_text(), end="")
         return 0
     schema = f"{__name__}.{Sampling.__name__}"
-    options = Sampling(**read_options(CONF / "sample.yaml", arguments, schema, paths=("run", "out")))
+    options = Sampling(**read_options(CONF / "sample.yaml", arguments, schema))
     if options.interpolate is not None and len(options.interpolate) < 2:
         raise UserError(f"interpolate is {options.interpolate}, but a walk needs at least two seeds.")
     require_free(options.out)

@@ -29,10 +29,8 @@ from gan_lightning.config.compose import (
     Sources,
     compose,
     keys,
-    override_value,
     parse,
     replacements,
-    with_paths,
     with_plugins,
     without_hydra,
 )
@@ -41,6 +39,7 @@ from gan_lightning.config.resolvers import register_resolvers, resolvers_of_its_
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
+from gan_lightning.paths import override_value, with_paths
 from gan_lightning.processes import (
     REQUEUES,
     STOPPED,
@@ -50,7 +49,7 @@ from gan_lightning.processes import (
     requeue,
     stop_if_asked,
 )
-from gan_lightning.run_folder import SAVED
+from gan_lightning.run_folder import saved_config
 from gan_lightning.runs.folders import (
     brought_up_to_date,
     find_resumable,
@@ -71,12 +70,6 @@ RESUMABLE = (
     *("dataset.root", "dataset.cache_dir", "dataset.cache_gib", "dataset.changed", "dataset.memory_gib"),
     "extractor.cache_dir",
     *("callbacks", "logger", "plugins", "hydra"),
-)
-
-# Keys whose values are paths, which are taken as they are typed.
-PATHS = (
-    *("resume", "hydra.run.dir", "hydra.sweep.dir", "dataset.root", "dataset.cache_dir", "dataset.labels"),
-    *("extractor.weights", "extractor.cache_dir"),
 )
 # The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.
 RESUMED_HYDRA = (
@@ -108,7 +101,7 @@ def start(arguments: list[str]) -> int:
     if flags.shell_completion:
         sources, overrides = sources_of(flags), flags.overrides
     else:
-        sources, overrides = with_plugins(sources_of(flags), with_paths(flags.overrides, *PATHS, commas=False))
+        sources, overrides = with_plugins(sources_of(flags), with_paths(flags.overrides))
     if flags.help:
         print(help_text(sources.own))
         return 0
@@ -146,9 +139,7 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
     named = [f"plugins={json.dumps(list(plugins))}"] if plugins else []
     with resolvers_of_its_own():
         try:
-            sources, planned = plan(
-                *with_plugins(sources, [*with_paths(overrides, *PATHS, commas=False), *named]), multirun=False
-            )
+            sources, planned = plan(*with_plugins(sources, [*with_paths(overrides), *named]), multirun=False)
             config = compose(sources, planned, TRAINING)
             return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
         except Stopped as stop:
@@ -231,7 +222,7 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
         # The command says how to go on, be it by a group such as hardware; the rest is in the folder already.
         overrides = changes(config, read_saved(folder))
     else:
-        folder = Path(which)
+        folder = Path(os.path.expanduser(which))
         require_resumable(folder)
         for text in overrides:
             if not may_change(text):
@@ -239,7 +230,8 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
                     f"{text} can't be changed when {which} is resumed: it would be another run. A resumed run takes"
                     f" overrides of {', '.join(RESUMABLE[:-1])}; leave out resume to start a new one."
                 )
-    saved = Sources("config", (folder / SAVED.parent).absolute(), plugins=sources.plugins)
+    file = saved_config(folder).absolute()
+    saved = Sources(file.stem, file.parent, plugins=sources.plugins)
     # What the user doesn't trust here stays untrusted, whatever the run's config says.
     overrides = [text for text in overrides if not text.startswith(("plugins=", "++plugins="))]
     overrides.append(f"plugins={json.dumps(sources.plugins)}")
@@ -283,7 +275,8 @@ def task(config: DictConfig) -> None:
         from gan_lightning.runs.run import run_experiment
 
         with enough_memory("What this run is to do"):
-            run = run_experiment(config, Path(hydra_config.runtime.output_dir), hydra_config.overrides.task)
+            place = hydra_config.runtime
+            run = run_experiment(config, Path(place.output_dir), hydra_config.overrides.task, place.cwd)
     except (UserError, RunFailed) as error:
         if is_sweep:
             raise  # the launcher tells which job it was, and goes on with the others

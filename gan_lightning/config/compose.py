@@ -398,28 +398,6 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in container.items()}
 
 
-def override_value(path: Path | str) -> str:
-    """A path, or other text, as a value that Hydra's override grammar reads as it is."""
-    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
-
-
-def with_paths(arguments: Sequence[str], *keys: str, commas: bool = True) -> list[str]:
-    """Arguments KEY=PATH with the paths quoted, so that names such as loss=vanilla,seed=1 are read as they stand.
-
-    A ~ at the beginning is the home folder. What has interpolations is left to Hydra; without `commas`, what has any of
-    those too, as several values, unless there is such a path.
-    """
-    quoted = []
-    for text in arguments:
-        key, _, value = text.partition("=")
-        is_plain = key.lstrip("+") not in keys or not value or value[0] in "\"'" or value in ("null", "???")
-        is_plain = is_plain or ("${" in value and not os.path.exists(value))
-        is_plain = is_plain or ("," in value and not commas and not os.path.exists(value))
-        quoted.append(text if is_plain else f"{key}={override_value(os.path.expanduser(value))}")
-    return quoted
-
-
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, without its full stop; of the error below one that says nothing itself."""
     if (told := OVERRIDING.match(str(error))) and error.__cause__:

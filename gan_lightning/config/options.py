@@ -1,6 +1,6 @@
 """The options of a command that has no groups: KEY=VALUE onto a file of defaults. Imports neither Hydra nor torch."""
 
-import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,17 @@ from yaml import YAMLError
 
 from gan_lightning.config.check import check
 from gan_lightning.errors import UserError
+from gan_lightning.paths import KEYS, typed_path
 from gan_lightning.suggest import did_you_mean
 
+INTERPOLATION = re.compile(r"(\\*)\$\{")
 
-def read_options(file: Path, arguments: Sequence[str], schema: str, paths: Sequence[str] = ()) -> dict[str, Any]:
+
+def read_options(file: Path, arguments: Sequence[str], schema: str) -> dict[str, Any]:
     """The defaults in `file`, overridden by the arguments and checked against the signature of `schema`.
 
-    Values are YAML, but for those of `paths`, which are taken as they stand: names such as `loss=vanilla,seed=1` are
-    folders. Raises UserError for an unknown key, a value of another kind, and an argument that can't be read.
+    Values are YAML, but for paths, which are taken as they stand: names such as `loss=vanilla,seed=1` are folders.
+    Raises UserError for an unknown key, a value of another kind, and an argument that can't be read.
     """
     options = OmegaConf.load(file)
     assert isinstance(options, DictConfig)
@@ -28,17 +31,16 @@ def read_options(file: Path, arguments: Sequence[str], schema: str, paths: Seque
             raise UserError(f"{text!r} can't be read: an option is written KEY=VALUE.")
         if key not in known:
             raise UserError(f"{text}: there is no key {key}.{did_you_mean(key, known)}")
-        options[key] = _unquoted(value) if key in paths else _parsed(text, value)
+        options[key] = _path(value) if key in KEYS else _parsed(text, value)
     check(options, schema)
     plain = OmegaConf.to_container(options, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
 
-def _unquoted(path: str) -> str | None:
-    if len(path) > 1 and path[0] == path[-1] and path[0] in "\"'":
-        return path[1:-1]
-    return None if path == "null" else os.path.expanduser(path)
+def _path(value: str) -> str | None:
+    path = typed_path(value)
+    return path and INTERPOLATION.sub(lambda found: found[1] * 2 + r"\${", path)  # as OmegaConf wants it escaped
 
 
 def _parsed(text: str, value: str) -> Any:

@@ -14,7 +14,8 @@ from gan_lightning.config.build import origin
 from gan_lightning.config.resolvers import NAMES
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import DEEPEST, read_text
-from gan_lightning.run_folder import SAVED
+from gan_lightning.paths import argument
+from gan_lightning.run_folder import saved_config
 
 WRITING = ("callbacks", "logger", "trainer")  # groups whose texts may be places that are written to,
 CACHES = "cache_dir"  # and the name of keys that are
@@ -24,6 +25,7 @@ REFERENCE = re.compile(r"\$\{\s*(?:oc\.select\s*:\s*)?['\"]?([^\s:,{}'\"]++)(?!\
 KNOWN = (*NAMES, "oc.select")  # oc.env, for one, would read this machine's environment into what is saved and sent
 MOST_BYTES = 1 << 20  # of a configuration; one with all there is has some 20 KiB
 MOST_RESOLVED = 1_000_000  # characters and items, with all interpolations resolved
+HEADER = re.compile(r"# (\S+/\d+)\s*\n")  # the format of a file; those of before format 2 have none
 PART = re.compile(r"[^.\[\]]+")  # of a dotted key
 PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -38,6 +40,7 @@ def read_data(path: Path) -> Any:
     """
     try:
         text = read_text(path, MOST_BYTES)
+        require_format(text, path)
         _require_shallow(text)
         content = OmegaConf.to_container(OmegaConf.load(StringIO(text)))
         if not isinstance(content, dict) or not content:
@@ -45,6 +48,8 @@ def read_data(path: Path) -> Any:
         if unreadable := [name for name in _names(content) if not isinstance(name, str)]:
             raise ValueError(f"its key {unreadable[0]!r} is no text")
         _require_bounded(content)
+    except UserError:
+        raise
     except Exception as error:  # the YAML loader and OmegaConf raise a dozen kinds
         raise UserError(f"{path} can't be read ({reason(error)}); the run's folder is damaged.") from error
     for key in HYDRAS:
@@ -57,6 +62,17 @@ def read_data(path: Path) -> Any:
                     f"{path} asks at {key} for ${{{name}:…}}, which is not resolved in what comes from a run's folder."
                 )
     return formats.upgrade_whole({str(key): value for key, value in content.items()})
+
+
+def require_format(text: str, path: Path) -> None:
+    """Raises UserError for a configuration in a file whose first line names a format that isn't read."""
+    if headed := HEADER.match(text):
+        formats.require(headed[1], formats.CONFIG, f"{path} can't be read")
+
+
+def as_saved(config: Any) -> str:
+    """A configuration, or its content in plain containers, as the text of a file that `read_data` reads."""
+    return f"# {formats.CONFIG}\n{OmegaConf.to_yaml(OmegaConf.create(config))}"
 
 
 def require_inside(config: DictConfig, folder: Path, given: Sequence[str]) -> None:
@@ -74,8 +90,8 @@ def require_inside(config: DictConfig, folder: Path, given: Sequence[str]) -> No
         written = origin(config, key) if is_cache else key
         if written not in given:
             raise UserError(
-                f"{folder / SAVED} has {text} for {written}, outside of the run's folder; {written}={text} grants it,"
-                " if you want what is written to go there."
+                f"{saved_config(folder)} has {text} for {written}, outside of the run's folder;"
+                f" {argument(written, text)} grants it, if you want what is written to go there."
             )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gan_lightning.errors import Diverged, RunFailed, UserError, reason
 from gan_lightning.files import write_failure
+from gan_lightning.paths import typed
 from gan_lightning.run_folder import last_saved
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,8 @@ def told_in_a_paragraph(folder: Path) -> Iterator[None]:
 def failure_of(error: Exception, folder: Path) -> RunFailed | None:
     """The error that says in a paragraph what has ended a run; None where that isn't known."""
     if failure := write_failure(error, folder):
-        kept = f"; resume={folder} goes on from its last checkpoint, once there is room" if last_saved(folder) else ""
+        told = f"; {typed('resume', folder)} goes on from its last checkpoint, once there is room"
+        kept = told if last_saved(folder) else ""
         return type(failure)(f"{str(failure).rstrip('.')}{kept}.")
     if isinstance(error, FloatingPointError):  # of an evaluation, whose samples weren't finite
         return Diverged(f"{reason(error)}. A lower learning rate or a stronger regularizer may help.")

@@ -13,11 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning import formats
 from gan_lightning.config.compose import first_line, plain, without_hydra
-from gan_lightning.config.trust import read_data
+from gan_lightning.config.trust import as_saved, read_data
 from gan_lightning.errors import UserError, WriteFailed, reason
 from gan_lightning.files import replacing, write_failure
+from gan_lightning.paths import typed
 from gan_lightning.processes import is_first_process, tasks, was_requeued
-from gan_lightning.run_folder import CONFIG, METRICS, RESULTS, SAMPLES, SAVED, last_saved
+from gan_lightning.run_folder import CONFIG, HYDRAS, METRICS, RESULTS, SAMPLES, SAVED, last_saved, saved_config
 from gan_lightning.runs.ownership import LOCK, disown, held, own
 from gan_lightning.suggest import did_you_mean
 
@@ -110,7 +111,7 @@ def requeued(config: DictConfig, wanted: Path) -> Path | None:
 
 def holds_run(folder: Path) -> bool:
     """Whether a run has begun in a folder."""
-    return (folder / CONFIG).exists() or (folder / SAVED).exists()
+    return any((folder / name).exists() for name in (CONFIG, SAVED, HYDRAS))
 
 
 def goes_on(config: DictConfig, folder: Path) -> bool:
@@ -124,7 +125,7 @@ def goes_on(config: DictConfig, folder: Path) -> bool:
         was, now = (shown(each, key) for each in (read_saved(folder), config))
         raise UserError(
             f"hydra.run.dir is {folder}, which holds another run: {key} is {was} there, and {now} here. Go on with that"
-            f" one by resume={folder}, or name another folder."
+            f" one by {typed('resume', folder)}, or name another folder."
         )
     return last_saved(folder) is not None
 
@@ -175,7 +176,7 @@ def discard(folder: Path) -> None:
         return
     for name in LEFT:
         (folder / name).unlink(missing_ok=True)
-    for path in (folder / SAVED.parent, folder):
+    for path in (folder / HYDRAS.parent, folder):
         with suppress(OSError):  # something else is in it
             path.rmdir()
 
@@ -221,10 +222,15 @@ def unwritable(folder: Path, key: str, error: OSError) -> UserError | WriteFaile
 
 def require_resumable(folder: Path) -> None:
     """Raises UserError unless the folder holds a run with a config."""
-    if os.path.isfile(folder / SAVED):
+    if os.path.isfile(saved_config(folder)):
         return
     if os.path.exists(folder):
-        raise UserError(f"resume is {folder}, which holds no run: {folder / SAVED} is missing.")
+        elder = (
+            f" One of an earlier version has {HYDRAS} instead, which copies without hidden files leave behind."
+            if (folder / CONFIG).exists()
+            else ""
+        )
+        raise UserError(f"resume is {folder}, which holds no run to go on with: {folder / SAVED} is missing.{elder}")
     siblings = [str(path) for path in folder.parent.glob("*/")] if folder.parent.is_dir() else []
     raise UserError(f"resume is {folder}, which does not exist.{did_you_mean(str(folder), siblings)}")
 
@@ -234,7 +240,7 @@ def read_saved(run: Path) -> Any:
 
     Raises UserError for one that would do more than name parts (config/trust.py).
     """
-    return OmegaConf.create(read_data(run / SAVED))
+    return OmegaConf.create(read_data(saved_config(run)))
 
 
 @contextmanager
@@ -243,20 +249,20 @@ def brought_up_to_date(run: Path) -> Iterator[None]:
 
     It is as it was before if the block raises an error.
     """
-    today = OmegaConf.to_yaml(read_saved(run))
-    before = (run / SAVED).read_bytes()
-    is_old = is_first_process() and today != OmegaConf.to_yaml(OmegaConf.load(run / SAVED))
+    file = saved_config(run)
+    today, before = as_saved(read_saved(run)), file.read_bytes()
+    is_old = is_first_process() and today != as_saved(OmegaConf.load(file))
     if is_old:
         try:
-            with replacing(run / SAVED) as temporary:
-                temporary.write_text(today)
+            with replacing(file) as temporary:
+                temporary.write_text(today, encoding="utf-8")
         except OSError as error:
             raise unwritable(run, "resume", error) from error
     try:
         yield
     except Exception:  # whichever: what was refused stays as it was
         if is_old:
-            with replacing(run / SAVED) as temporary:
+            with replacing(file) as temporary:
                 temporary.write_bytes(before)
         raise
 
@@ -264,7 +270,8 @@ def brought_up_to_date(run: Path) -> Iterator[None]:
 def find_resumable(config: DictConfig, root: Path) -> Path | None:
     """The newest run below `root` with the same config, circumstances apart, that has a checkpoint."""
     wanted = identity(config)
-    times = {run: last_saved(run) for run in (saved.parent.parent for saved in root.glob(f"**/{SAVED}"))}
+    found = {file.parents[len(name.parts) - 1] for name in (SAVED, HYDRAS) for file in root.glob(f"**/{name}")}
+    times = {run: last_saved(run) for run in found}
     runs = {run: time for run, time in times.items() if time is not None}
     for run in sorted(runs, key=lambda run: runs[run], reverse=True):
         try:

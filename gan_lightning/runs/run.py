@@ -16,12 +16,13 @@ from pytorch_lightning.loggers import Logger
 from torch.utils.tensorboard.summary import hparams
 
 from gan_lightning.config.compose import plain, require_text
-from gan_lightning.config.trust import settled
+from gan_lightning.config.trust import as_saved, settled
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import RunFailed, UserError, enough_memory, printable, reason
 from gan_lightning.files import replacing
+from gan_lightning.paths import READ, WRITTEN
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked
-from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES, SAVED
+from gan_lightning.run_folder import CONFIG, HYDRAS, METRICS, OVERRIDES, SAVED
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_grids, set_aside
@@ -75,24 +76,26 @@ class Prepared(NamedTuple):
     checkpoint: Checkpoint | None  # that the run goes on from
 
 
-def run_experiment(config: DictConfig, folder: Path, overrides: Sequence[str] = ()) -> Run:
+def run_experiment(
+    config: DictConfig, folder: Path, overrides: Sequence[str] = (), here: str | Path | None = None
+) -> Run:
     """Trains what `config` says in `folder`, which belongs to this process meanwhile.
+
+    Relative paths are relative to `here`, where the command was typed; by default the current folder.
 
     It goes on there if `config.resume` is set, or if the folder has a checkpoint of a run of this configuration. Raises
     UserError, with nothing trained and nothing left in the folder, for what the user can mend. RunFailed where the disk
     is full or training diverges.
     """
     with told_in_a_paragraph(folder):
-        return experiment(config, folder, overrides)
+        return experiment(config, folder, overrides, Path(here or Path.cwd()))
 
 
-def experiment(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run:
+def experiment(config: DictConfig, folder: Path, overrides: Sequence[str], here: Path) -> Run:
     """The same, with whatever ends a run raised as it is."""
     silence()
     spare_cuda_lookups()
-    if "root" in config.dataset:
-        config.dataset.root = str(Path(config.dataset.root).expanduser().absolute())  # it may be resumed from elsewhere
-        require_text(f"dataset.root={config.dataset.root}")
+    fix_paths(config, here)
     try:
         with owned(folder):
             if not config.resume and goes_on(config, folder):
@@ -100,6 +103,19 @@ def experiment(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Ru
             return run_owned(config, folder, overrides)
     finally:
         discard(folder)
+
+
+def fix_paths(config: DictConfig, here: Path) -> None:
+    """Makes the paths of a configuration whole, so that the run may go on, and be evaluated, from another folder.
+
+    Those of caches stay as they were typed, and mean what they do there; but not where hydra.job.chdir has left `here`.
+    """
+    keys = [*READ, *(WRITTEN if Path.cwd() != here.absolute() else ())]
+    for key in keys:
+        value = OmegaConf.select(config, key)
+        if isinstance(value, str) and (whole := str(here.absolute() / Path(value).expanduser())) != value:
+            OmegaConf.update(config, key, whole)
+            require_text(f"{key}={whole}")
 
 
 def run_owned(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run:
@@ -278,15 +294,14 @@ def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:
 def describe(
     config: DictConfig, folder: Path, overrides: Sequence[str], trainer: Trainer, columns: Sequence[str], new: bool
 ) -> None:
-    """Writes down what is about to run: config.yaml, and in TensorBoard the config as text and the hyper-parameters."""
+    """Writes down what is about to run: the configuration in files; in TensorBoard, that and the hyper-parameters."""
     resolved = plain(config)
-    text = OmegaConf.to_yaml(OmegaConf.create(resolved))
-    with replacing(folder / CONFIG) as temporary:
-        temporary.write_text(text)
-    (folder / SAVED).parent.mkdir(exist_ok=True)
-    # Interpolations are kept, so that a resumed run's overrides reach every use.
-    with replacing(folder / SAVED) as temporary:
-        OmegaConf.save(OmegaConf.create(settled(config)), temporary)
+    text, composed = as_saved(resolved), as_saved(settled(config))
+    (folder / HYDRAS).parent.mkdir(exist_ok=True)
+    # Interpolations are kept in what is composed again, so that a resumed run's overrides reach every use.
+    for name, content in ((CONFIG, text), (SAVED, composed), (HYDRAS, composed)):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
     if new:
         OmegaConf.save(OmegaConf.create(list(overrides)), folder / OVERRIDES)
     log.info("run in %s: %s", folder, " ".join(overrides) or "defaults")

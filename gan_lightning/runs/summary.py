@@ -1,15 +1,13 @@
 """What a person is told once a run has ended."""
 
-import re
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from gan_lightning.config.compose import override_value
 from gan_lightning.errors import printable
+from gan_lightning.paths import shell_word, typed
 from gan_lightning.run_folder import SAMPLES, last_saved
 from gan_lightning.runs.results import Run
 
@@ -32,7 +30,8 @@ def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
     losses = [f"{name.partition('/')[2]} {run.metrics[name]:.4f}" for name in LOSSES if name in run.metrics]
     folder = from_here(run.folder)
     logdir = str(folder) if folder.is_absolute() else folder.parts[0]
-    trusted = f" plugins={shlex.quote(','.join(plugins).join('[]'))}" if plugins else ""
+    logdir = f"./{logdir}" if logdir[0] in "~-" else logdir
+    trusted = f" plugins={shell_word(','.join(plugins).join('[]'))}" if plugins else ""
     pictures = sorted((folder / SAMPLES).glob("*.png"))
     rows = {
         "run folder": str(folder),
@@ -40,7 +39,7 @@ def summarise(run: Run, plugins: Sequence[str] = ()) -> None:
         "losses": ", ".join(losses),
         "health": "; ".join(f"{verdict.kind} at iteration {verdict.iteration}" for verdict in run.verdicts),
         "samples": str(pictures[-1]) if pictures else "",
-        "TensorBoard": f"tensorboard --logdir {shlex.quote(logdir)}",
+        "TensorBoard": f"tensorboard --logdir {shell_word(logdir)}",
         "more samples": f"python -m gan_lightning sample {typed('run', folder)} n=64 seed=0 out=grid.png{trusted}",
         "go on": f"python -m gan_lightning {typed('resume', folder)}{trusted}" if run.status != "finished" else "",
     }
@@ -68,10 +67,3 @@ def from_here(folder: Path) -> Path:
     """
     path, here = folder.absolute(), Path.cwd()
     return path.relative_to(here) if here in path.parents else path
-
-
-def typed(key: str, path: Path) -> str:
-    """KEY=PATH as one types it in a shell, quoted where the shell or Hydra would take it for something else."""
-    if re.fullmatch(r"[\w./-]+", str(path)):
-        return f"{key}={path}"
-    return shlex.quote(f"{key}={override_value(path)}")

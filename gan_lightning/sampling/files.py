@@ -17,6 +17,7 @@ from gan_lightning.errors import UserError, printable, reason
 from gan_lightning.files import parse_json
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import PlainGenerator
+from gan_lightning.paths import typed
 from gan_lightning.plugins import advice, package_of
 from gan_lightning.run_folder import BEST, LAST, find_generator, last_saved
 from gan_lightning.samples import Units, as_units
@@ -113,7 +114,7 @@ def require_written(path: Path, metadata: Mapping[str, str]) -> None:
     """Raises UserError for a file that isn't what was written; of formats before the digest, nothing is known."""
     if (metadata["format"] in formats.UNSEALED and DIGEST not in metadata) or is_whole(path):
         return
-    remade = f" resume={path.parent} makes it anew, from {LAST}." if last_saved(path.parent) else ""
+    remade = f" {typed('resume', path.parent)} makes it anew, from {LAST}." if last_saved(path.parent) else ""
     raise UserError(f"{path} is damaged: its content is not what was written.{remade}")
 
 

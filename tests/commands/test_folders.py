@@ -143,7 +143,7 @@ def test_the_generator_of_a_run(trained: Path) -> None:
 
 def test_what_can_be_resumed(trained: Path, here: Path) -> None:
     require_resumable(trained)
-    with pytest.raises(UserError, match=r"holds no run: .*config\.yaml is missing"):
+    with pytest.raises(UserError, match=r"holds no run to go on with: .*composed\.yaml is missing\.$"):
         require_resumable(here)
     with pytest.raises(UserError, match=re.escape(f"Did you mean {trained}?")):
         require_resumable(trained.parent / "runn")

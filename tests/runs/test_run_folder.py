@@ -58,6 +58,7 @@ def test_folder_holds_these_files_and_no_others(trained, loss):
         "00006/samples/sprite.png",
         "00006/samples/tensors.tsv",
         "checkpoints/last.ckpt",
+        "composed.yaml",
         "config.yaml",
         "events.out.tfevents",
         "generator.safetensors",
@@ -82,8 +83,9 @@ def test_config_is_resolved(trained, loss, n_critic):
     assert "${" not in (run.path / "config.yaml").read_text()
 
 
-def test_saved_hydra_config_keeps_its_interpolations(trained):
-    text = (trained["vanilla"][0].path / ".hydra" / "config.yaml").read_text()
+@pytest.mark.parametrize("name", ["composed.yaml", ".hydra/config.yaml"])
+def test_what_is_composed_again_keeps_its_interpolations(trained, name):
+    text = (trained["vanilla"][0].path / name).read_text()
     assert yaml.safe_load(text)["loss"]["critic_updates"]["n_critic"] == "${loss.n_critic}"
 
 
