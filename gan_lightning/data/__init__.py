@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from gan_lightning.data.derived import *
     from gan_lightning.data.image_folder import *
     from gan_lightning.data.labels import *
+    from gan_lightning.data.packed import *
+    from gan_lightning.data.packed_entries import *
     from gan_lightning.data.picture_cache import *
     from gan_lightning.data.picture_files import *
+    from gan_lightning.data.places import *
     from gan_lightning.data.rounds import *
     from gan_lightning.data.scaling import *
     from gan_lightning.data.seen import *

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -16,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gan_lightning.data.picture_cache import Corrupt, Pixels
 from gan_lightning.data.picture_files import NPY, readers
+from gan_lightning.data.places import PictureFile, Place
 
 AHEAD = 64  # pictures the threads may be ahead of the writer, so that few wait in memory
 MODES: dict[int, str] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -56,12 +56,12 @@ class Decoded(NamedTuple):
     is_deep: bool
 
 
-def decode_in_threads(root: Path, names: list[str], form: Form) -> Iterator[Decoded | Corrupt]:
+def decode_in_threads(root: Place, names: list[str], form: Form) -> Iterator[Decoded | Corrupt]:
     """Decodes the named pictures in parallel; yields one result for each, in order."""
 
     def attempt(name: str) -> Decoded | Corrupt:
         try:
-            return decode(root / name, form)
+            return decode(root.file(name), form)
         except UnidentifiedImageError:
             return Corrupt(name, "not a picture")
         except Exception as error:  # Pillow's readers raise almost anything on a broken file
@@ -78,15 +78,15 @@ def decode_in_threads(root: Path, names: list[str], form: Form) -> Iterator[Deco
             yield pending.popleft().result()
 
 
-def decode(path: Path, form: Form) -> Decoded:
+def decode(file: PictureFile, form: Form) -> Decoded:
     """A picture's first frame, upright, or its pages or array as channels. Raises almost anything for a broken one.
 
     Transparent parts of pictures are on white, unless their transparency is the last of 2 or 4 channels. 16-bit grey
     levels that are to have 8 bits are divided by 257.
     """
     if form.stack:
-        return _joined([_channel(path, ending, form) for ending in form.stack])
-    content = path.read_bytes()
+        return _joined([_channel(file, ending, form) for ending in form.stack])
+    content = file.read_bytes()
     digest = hashlib.blake2b(content, digest_size=8).hexdigest()
     read = _read(content, form)
     if isinstance(read, Image.Image):
@@ -110,11 +110,11 @@ def decode(path: Path, form: Form) -> Decoded:
     return Decoded(np.stack(placed), digest, low, high, is_deep)
 
 
-def _channel(path: Path, ending: str, form: Form) -> Decoded:
+def _channel(file: PictureFile, ending: str, form: Form) -> Decoded:
     try:
-        return decode(path.with_name(path.name + ending), replace(form, channels=1, stack=()))
+        return decode(file.with_name(file.name + ending), replace(form, channels=1, stack=()))
     except Exception as error:  # whichever, it is to tell the file
-        raise ValueError(f"{path.name}{ending}: {getattr(error, 'strerror', None) or error}") from error
+        raise ValueError(f"{file.name}{ending}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _joined(parts: Sequence[Decoded]) -> Decoded:
@@ -128,10 +128,10 @@ def _joined(parts: Sequence[Decoded]) -> Decoded:
     )
 
 
-def is_deep(path: Path) -> bool | None:
+def is_deep(file: PictureFile) -> bool | None:
     """Whether a picture has levels of more than 8 bits; None if its file can't be read."""
     try:
-        read = _read(path.read_bytes(), Form(1, 1, 1))
+        read = _read(file.read_bytes(), Form(1, 1, 1))
     except Exception:  # whatever is wrong with it is said when all are decoded
         return None
     return not isinstance(read, Image.Image) and read.dtype != np.uint8

@@ -20,7 +20,8 @@ from rich.progress import Progress
 from gan_lightning.data.decoding import Decoded, Fit, Form, decode_in_threads, is_deep
 from gan_lightning.data.labels import of_folders, of_table
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
-from gan_lightning.data.picture_files import HIDDEN, Pictures, find_pictures, in_natural_order, some, stacked
+from gan_lightning.data.picture_files import Pictures, find_pictures, in_natural_order, opened, some, stacked
+from gan_lightning.data.places import HIDDEN, Place
 from gan_lightning.data.seen import Changed, compare
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder
@@ -94,7 +95,10 @@ class ImageFolder:
 
     def load_with_facts(self) -> tuple[SampleSet, dict[str, Any]]:
         """The same, and what a run is to remember of it: how many, their digest, their classes, their levels' range."""
-        root = Path(os.path.abspath(os.path.expanduser(self.root)))
+        with opened(Path(os.path.abspath(os.path.expanduser(self.root)))) as root:
+            return self._load(root)
+
+    def _load(self, root: Place) -> tuple[SampleSet, dict[str, Any]]:
         pictures = self._find(root)
         form = self._form(root, pictures.names)
         pixels, notes = self._pixels(root, pictures.names, form)
@@ -110,7 +114,7 @@ class ImageFolder:
         index = {name: number for number, name in enumerate(facts["classes"])}
         return SampleSet(images, torch.tensor([index[label_of[name]] for name in names]), tuple(index)), facts
 
-    def _find(self, root: Path) -> Pictures:
+    def _find(self, root: Place) -> Pictures:
         pictures = find_pictures(root, self.labels)
         if self.stack is None:
             return pictures
@@ -122,25 +126,25 @@ class ImageFolder:
             )
         return stacks
 
-    def _labels(self, root: Path, found: list[str], readable: list[str]) -> dict[str, str] | None:
+    def _labels(self, root: Place, found: list[str], readable: list[str]) -> dict[str, str] | None:
         """The label of each picture; a folder whose pictures are all corrupt counts as a class too. None: no labels."""
         if self.labels is not None:
             return dict(zip(readable, of_table(root, self.labels, self.label_column, readable), strict=True))
         folders = of_folders(found)
         return None if folders is None else dict(zip(found, folders, strict=True))
 
-    def _form(self, root: Path, names: list[str]) -> Form:
+    def _form(self, root: Place, names: list[str]) -> Form:
         height, width = (self.image_size,) * 2 if isinstance(self.image_size, int) else self.image_size
         stack = tuple(self.stack or ())
         return Form(self.channels, height, width, self.fit, self._are_deep(root, names, stack), stack)
 
-    def _are_deep(self, root: Path, names: list[str], stack: tuple[str, ...]) -> bool:
+    def _are_deep(self, root: Place, names: list[str], stack: tuple[str, ...]) -> bool:
         """Whether all levels are kept: as a run has it, or as the first picture that can be read wants it."""
         if self.range != "data":
             return self.range is not None
         if self.seen:
             return "range" in self.seen
-        found = (is_deep(root / (name + "".join(stack[:1]))) for name in names)
+        found = (is_deep(root.file(name + "".join(stack[:1]))) for name in names)
         return next((each for each in found if each is not None), False)
 
     def _given_levels(self) -> tuple[float, float] | None:
@@ -148,7 +152,7 @@ class ImageFolder:
         levels = (self.seen or {}).get("range") if self.range == "data" else self.range
         return None if levels is None else (float(levels[0]), float(levels[1]))
 
-    def _pixels(self, root: Path, names: list[str], form: Form) -> tuple[Pixels, Notes]:
+    def _pixels(self, root: Place, names: list[str], form: Form) -> tuple[Pixels, Notes]:
         """The decoded pictures, (len(names), C, H, W), and the notes; as many rows as are corrupt mean nothing."""
         rows = Rows((len(names), *form.shape), np.float32 if form.deep else np.uint8)
         folder = Path(self.cache_dir).expanduser().absolute() if self.cache_dir else cache_folder("images")
@@ -176,20 +180,15 @@ class ImageFolder:
             spread(pixels, *notes.levels)
         return pixels, notes
 
-    def _key(self, root: Path, names: list[str], form: Form) -> str:
+    def _key(self, root: Place, names: list[str], form: Form) -> str:
         """A name for this folder's present contents, decoded this way."""
-        # With the root: unpacked archives may agree in all names, sizes and times, and still hold different pictures.
-        how = [VERSION, form.shape, form.fit, form.deep, form.stack, self.range, os.path.realpath(root)]
+        how = [VERSION, form.shape, form.fit, form.deep, form.stack, self.range, root.identity]
         digest = hashlib.sha256(json.dumps(how).encode())
         for name in (name + ending for name in names for ending in form.stack or ("",)):
-            size = mtime = -1
-            with contextlib.suppress(OSError):  # a dangling link is found corrupt later
-                status = os.stat(root / name)
-                size, mtime = status.st_size, status.st_mtime_ns
-            digest.update(json.dumps([name, size, mtime]).encode())
+            digest.update(json.dumps([name, *root.mark(name)]).encode())
         return digest.hexdigest()
 
-    def _decode_all(self, root: Path, names: list[str], form: Form, keep: Callable[[Pixels], object]) -> Notes:
+    def _decode_all(self, root: Place, names: list[str], form: Form, keep: Callable[[Pixels], object]) -> Notes:
         """Passes each picture to `keep`, in order, and returns the notes, or raises UserError for corrupt ones."""
         corrupt, digests, count_deep = [], [], 0
         low, high = float("inf"), float("-inf")
@@ -208,9 +207,9 @@ class ImageFolder:
                 " the others more; dataset.range=[LOW,HIGH] tells which levels are black and white in all of them."
             )
         levels = (self._given_levels() or (low, high)) if form.deep else None
-        return Notes(os.fspath(root), corrupt, digests, (low, high), levels, count_deep)
+        return Notes(str(root), corrupt, digests, (low, high), levels, count_deep)
 
-    def _refuse_corrupt(self, root: Path, count: int, corrupt: Sequence[Corrupt]) -> None:
+    def _refuse_corrupt(self, root: Place, count: int, corrupt: Sequence[Corrupt]) -> None:
         if corrupt and not self.skip_corrupt:
             raise UserError(
                 f"dataset.root is {root}, where {len(corrupt)} of {count} pictures cannot be read:"
@@ -219,7 +218,7 @@ class ImageFolder:
         if len(corrupt) == count:
             raise UserError(f"dataset.root is {root}, where none of {count} pictures can be read: {_some(corrupt)}.")
 
-    def _say(self, root: Path, pictures: Pictures, notes: Notes) -> None:
+    def _say(self, root: Place, pictures: Pictures, notes: Notes) -> None:
         """Logs what of the folder's contents is not in the samples, or not as it is there."""
         count, (low, high) = len(pictures.names), notes.found
         told = []

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gan_lightning.data.picture_files import legible, some
+from gan_lightning.data.places import Place
 from gan_lightning.errors import UserError, printable, reason
-from gan_lightning.files import read_text
 from gan_lightning.suggest import did_you_mean
 
 _log = logging.getLogger(__name__)
@@ -22,15 +22,15 @@ def of_folders(names: Sequence[str]) -> list[str] | None:
     return [legible(name.split("/")[0]) for name in names]
 
 
-def of_table(root: Path, table: str, column: str | None, names: Sequence[str]) -> list[str]:
+def of_table(root: Place, table: str, column: str | None, names: Sequence[str]) -> list[str]:
     """The label of each picture from a table in CSV, whose first line names the columns.
 
     `table` is a path below `root`, or an absolute one. Its first column has the pictures' paths below `root`, or their
     names alone; `column` says which of the others has the labels, if there are several. Raises UserError for a table
     that can't be read, and for pictures that are not in it.
     """
-    file = root / Path(table).expanduser()
-    header, rows = _read(file)
+    file = root.beside(table)
+    header, rows = _read(root, file)
     if column is None and len(header) != 2:
         others = ", ".join(header[1:])
         several = f"has several columns of labels ({others}); dataset.label_column=NAME chooses one"
@@ -51,10 +51,10 @@ def of_table(root: Path, table: str, column: str | None, names: Sequence[str]) -
     return [labels[key] for key in keys]
 
 
-def _read(file: Path) -> tuple[list[str], list[list[str]]]:
+def _read(root: Place, file: Path) -> tuple[list[str], list[list[str]]]:
     """The names of a table's columns, and its rows. Raises UserError."""
     try:
-        lines = read_text(file, MOST_BYTES).removeprefix("\ufeff").splitlines()
+        lines = root.text(file, MOST_BYTES).removeprefix("\ufeff").splitlines()
         delimiter = max(",;\t", key=(lines or [""])[0].count)
         rows = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
         header = [name.strip() for name in rows[0]] if rows else []

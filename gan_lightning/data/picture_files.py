@@ -4,12 +4,15 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
+from gan_lightning.data.packed import EXPECTED, OTHERS, is_packed, opened_archive
+from gan_lightning.data.places import NESTED, NO_PICTURES, UNREADABLE, Folder, Place
 from gan_lightning.errors import UserError, printable
 from gan_lightning.suggest import nearest
 
@@ -23,6 +26,8 @@ READERS = (
 )
 ENDINGS = tuple(f".{extension}" for extension in EXTENSIONS)
 NPY = b"\x93NUMPY"
+START = 512  # bytes by which archives and arrays are known
+PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")  # what a misspelt root may have meant
 
 
 class Pictures(NamedTuple):
@@ -36,9 +41,6 @@ class Pictures(NamedTuple):
         return printable(", ".join(f"{len(names)} {why} ({some(names)})" for why, names in self.passed_over.items()))
 
 
-HIDDEN, NO_PICTURES, NO_FILES, UNREADABLE = "hidden", "of other kinds", "that are no plain files", "unreadable"
-
-
 @cache
 def readers() -> tuple[str, ...]:
     """Those of READERS that this Pillow has."""
@@ -46,30 +48,38 @@ def readers() -> tuple[str, ...]:
     return tuple(name for name in READERS if name in Image.OPEN)
 
 
-def find_pictures(root: Path, table: str | None = None) -> Pictures:
-    """All pictures below `root` that are not hidden, sorted folder by folder, and what else is there but the `table`.
+@contextmanager
+def opened(root: Path) -> Iterator[Place]:
+    """The folder or the archive at `root`, an absolute path. Raises UserError if there is none."""
+    if root.is_dir():
+        yield Folder(root)
+        return
+    archive = opened_archive(root) if root.is_file() else None
+    if archive is None:
+        raise UserError(_no_place(root))
+    with closing(archive):
+        yield archive
 
-    Links to folders are followed, but no folder is visited twice. No pipe or device is opened. Raises UserError when
-    there is nothing to be found.
+
+def find_pictures(place: Place, table: str | None = None) -> Pictures:
+    """All pictures in a place that are not hidden, sorted folder by folder, and what else is there but the `table`.
+
+    No pipe or device is opened. Raises UserError when there is nothing to be found.
     """
-    if not root.is_dir():
-        raise UserError(_no_folder(root))
     found: list[tuple[str, ...]] = []
     passed_over: dict[str, list[str]] = {}
-    above = len(os.path.join(root, ""))
-    for entry in _files(root):
-        if entry.path[above:] == table:
+    for name, objection in place.files():
+        if name == table:
             continue
-        parts = tuple(entry.path[above:].split(os.sep))
-        if (reason := _objection(entry)) is None:
-            found.append(parts)
+        if (reason := objection or _objection(place, name)) is None:
+            found.append(tuple(name.split("/")))
         else:
-            passed_over.setdefault(reason, []).append("/".join(parts))
+            passed_over.setdefault(reason, []).append(name)
     pictures = Pictures(["/".join(parts) for parts in sorted(found)], {k: sorted(v) for k, v in passed_over.items()})
     if not found:
         others = f" There are other files: {pictures.told()}." if passed_over else ""
         raise UserError(
-            f"dataset.root is {root}, but there are no pictures in it or below it; looked for PNG, JPEG and whatever"
+            f"dataset.root is {place}, but there are no pictures in it or below it; looked for PNG, JPEG and whatever"
             f" else Pillow knows by its contents, and for .npy files.{others}"
         )
     return pictures
@@ -88,49 +98,17 @@ def stacked(pictures: Pictures, endings: Sequence[str]) -> Pictures:
     return Pictures(names, pictures.passed_over | ({"without an ending of dataset.stack": others} if others else {}))
 
 
-def _files(root: Path) -> Iterator["os.DirEntry[str]"]:
-    """All below a folder that is no folder, hidden folders left out. Raises UserError for one that can't be read."""
-    pending, visited = [root], set()
-    while pending:
-        folder = pending.pop()
-        if (real := os.path.realpath(folder)) in visited:
-            continue
-        visited.add(real)
-        try:
-            inside = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            raise UserError(f"dataset.root is {root}, but {folder} cannot be read: {error.strerror}.") from error
-        folders = []
-        for entry in inside:
-            if _is_folder(entry):
-                folders += [] if entry.name.startswith(".") else [Path(entry.path)]
-            else:
-                yield entry
-        pending += reversed(folders)
-
-
-def _is_folder(entry: "os.DirEntry[str]") -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _objection(entry: "os.DirEntry[str]") -> str | None:
+def _objection(place: Place, name: str) -> str | None:
     """Why a file is no picture; None for one that is, or that is to be one by its name."""
-    if entry.name.startswith("."):
-        return HIDDEN
-    is_named = entry.name.lower().endswith(ENDINGS)
-    if entry.is_symlink() and not os.path.exists(entry.path):
-        return None if is_named else UNREADABLE
-    if not entry.is_file():
-        return NO_FILES
-    if is_named:
+    if name.lower().endswith(ENDINGS):
         return None
     try:
-        with open(entry.path, "rb") as stream:
-            if stream.read(len(NPY)) == NPY:
+        with place.open(name) as stream:
+            start = stream.read(START)
+            if start.startswith(NPY):
                 return None
+            if is_packed(start):
+                return NESTED
             stream.seek(0)
             Image.open(stream, formats=readers())
     except OSError as error:  # UnidentifiedImageError is one
@@ -140,20 +118,30 @@ def _objection(entry: "os.DirEntry[str]") -> str | None:
     return None
 
 
-def _no_folder(root: Path) -> str:
+def _no_place(root: Path) -> str:
     if root.exists():
-        return f"dataset.root is {root}, which is a file; expected a folder of pictures."
+        kind = _kind_of(root) if root.is_file() else "is no plain file"
+        return f"dataset.root is {root}, which {kind}; {EXPECTED}."
     missing = root  # becomes the first part of the path that is not there
     while not missing.parent.is_dir():
         missing = missing.parent
     siblings: list[str] = []
     with contextlib.suppress(OSError):
-        siblings = [entry.name for entry in os.scandir(missing.parent) if entry.is_dir()]
+        siblings = [each.name for each in os.scandir(missing.parent) if each.is_dir() or each.name.endswith(PACKED)]
     hint = ""
     if (name := nearest(missing.name, siblings)) is not None:
         whole = missing.with_name(name) / root.relative_to(missing)
         hint = f" Did you mean {whole if whole.is_dir() else missing.with_name(name)}?"
     return f"dataset.root is {root}, but there is no such folder.{hint}"
+
+
+def _kind_of(file: Path) -> str:
+    with file.open("rb") as stream:
+        start = stream.read(START)
+    if start.startswith(NPY):
+        return "holds an array, and dataset=array trains on it"
+    other = next((name for magic, name in OTHERS.items() if start.startswith(magic)), None)
+    return f"is {other} archive" if other else "is a file, and no archive by its content"
 
 
 def in_natural_order(names: set[str]) -> list[str]:

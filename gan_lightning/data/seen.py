@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from gan_lightning.errors import UserError, printable
@@ -12,7 +11,7 @@ _log = logging.getLogger(__name__)
 Changed = Literal["refuse", "accept"]
 
 
-def compare(root: Path, what: str, seen: Mapping[str, Any], facts: Mapping[str, Any], changed: Changed) -> None:
+def compare(root: object, what: str, seen: Mapping[str, Any], facts: Mapping[str, Any], changed: Changed) -> None:
     """Raises UserError, or warns, if the data are not those that a run has seen before, by their `digest`.
 
     `what` they are, such as pictures, is also the key of their number.

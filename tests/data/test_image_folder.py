@@ -464,7 +464,8 @@ def test_a_misspelt_root_suggests_its_neighbour(tmp_path: Path) -> None:
 def test_a_root_that_is_a_file(tmp_path: Path) -> None:
     path = flat(tmp_path / "a.png", 1)
     assert message(ImageFolder(str(path), 4, 1)) == (
-        f"dataset.root is {path}, which is a file; expected a folder of pictures."
+        f"dataset.root is {path}, which is a file, and no archive by its content; expected a folder of pictures, or a"
+        " .zip or .tar of one."
     )
 
 

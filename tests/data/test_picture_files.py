@@ -10,6 +10,7 @@ from PIL import Image
 
 from gan_lightning.data.image_folder import ImageFolder
 from gan_lightning.data.picture_files import find_pictures, in_natural_order, legible
+from gan_lightning.data.places import Folder
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +28,7 @@ def save(path: Path, level: int = 9, kind: str = "PNG", mode: str = "L") -> Path
 @pytest.mark.parametrize("name", ["a", "a.bin", "a.jpg_large"])
 def test_pictures_are_known_by_their_contents(tmp_path: Path, kind: str, name: str) -> None:
     save(tmp_path / "in" / name, 90, kind, "RGB" if kind == "QOI" else "L")
-    assert find_pictures(tmp_path / "in") == ([name], {})
+    assert find_pictures(Folder(tmp_path / "in")) == ([name], {})
     level = int(ImageFolder(str(tmp_path / "in"), 16, 1).load().samples[0, 0, 8, 8])
     assert abs(level - (27 if kind == "QOI" else 90)) <= 3  # of its red alone
 
@@ -35,7 +36,7 @@ def test_pictures_are_known_by_their_contents(tmp_path: Path, kind: str, name: s
 def test_arrays_are_known_by_their_contents(tmp_path: Path) -> None:
     with open(tmp_path / "array", "wb") as stream:
         np.save(stream, np.zeros((4, 4), np.uint8))
-    assert find_pictures(tmp_path).names == ["array"]
+    assert find_pictures(Folder(tmp_path)).names == ["array"]
 
 
 def test_what_is_passed_over_is_counted_by_reason(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -63,7 +64,7 @@ def test_pipes_and_devices_are_not_opened(tmp_path: Path, monkeypatch: pytest.Mo
     with socket.socket(socket.AF_UNIX) as server:
         monkeypatch.chdir(tmp_path)  # whose whole path may be too long for a socket
         server.bind("s.png")
-        found = find_pictures(tmp_path)
+        found = find_pictures(Folder(tmp_path))
     assert found == (["a.png"], {"that are no plain files": sorted([name, "null.png", "s.png"])})
 
 
@@ -77,7 +78,7 @@ def test_names_that_are_not_utf_8(tmp_path: Path) -> None:
         assert loaded.classes == ("caf\\xe9", "tea")
         assert loaded.samples[:, 0, 0, 0].tolist() == [3, 4]
     "".join(loaded.classes).encode()
-    assert "\\udcfe.txt" in find_pictures(tmp_path / "in").told()
+    assert "\\udcfe.txt" in find_pictures(Folder(tmp_path / "in")).told()
 
 
 def test_natural_order() -> None:
