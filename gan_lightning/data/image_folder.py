@@ -1,4 +1,4 @@
-"""Any folder of pictures as a data set: decoded once, in parallel threads, and kept in a memory-mapped cache."""
+"""A folder or an archive of pictures as a data set: decoded once, in threads, and kept in a memory-mapped cache."""
 
 import contextlib
 import hashlib
@@ -39,6 +39,8 @@ BAR_DELAY = 1.5  # seconds
 @dataclass(frozen=True)
 class ImageFolder:
     """All pictures below `root`, each made `image_size` large: N pixels a side, or [HEIGHT, WIDTH].
+
+    `root` is a folder, or a .zip or .tar, which is read as the folder that was packed.
 
     Arguments:
         channels: 1 for grey, 3 for colour, on white where transparent; 4 and 2 are these and the transparency. Any

@@ -56,7 +56,7 @@ class Place(Protocol):
         ...
 
     def beside(self, name: str) -> Path:
-        """Where a file is that belongs to the pictures, such as a table: in the place, or by an absolute path."""
+        """Where a file is that belongs to the pictures: in the place, beside an archive, or by an absolute path."""
         ...
 
     def text(self, path: Path, most: int) -> str:

@@ -102,6 +102,20 @@ def test_changed_pictures_are_refused_unless_accepted(
         resume(run.path, "trainer.max_steps=5")
 
 
+def test_an_archive_trains_as_the_folder_does(
+    pictures: Path, tiny: Callable[..., TrainedFolder], resume: Callable[..., TrainedFolder]
+) -> None:
+    """With the folder's name in it or without; and a run may go on with another of them."""
+    bare = shutil.make_archive(str(pictures), "zip", pictures)
+    wrapped = shutil.make_archive(str(pictures), "tar", pictures.parent, pictures.name)
+    runs = [tiny(f"run{n}", *conditional(Path(root))) for n, root in enumerate((pictures, bare, wrapped))]
+    for run in runs[1:]:
+        assert run.config()["dataset"]["seen"] == runs[0].config()["dataset"]["seen"]
+        for network in ("generator", "discriminator"):
+            torch.testing.assert_close(run.weights(network), runs[0].weights(network), rtol=0, atol=0)
+    assert resume(runs[0].path, "trainer.max_steps=3", f"dataset.root={wrapped}").run.iteration == 3
+
+
 def rename(pictures: Path) -> None:
     (pictures / "2" / "0.png").rename(pictures / "2" / "00.png")
 
