@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from gan_lightning.data.packed_entries import BLOCK, PackedEntry, as_folder, entry_of_tar, entry_of_zip, members
+from gan_lightning.data.packed_entries import BLOCK, PackedEntry, as_folder, entries_of_tar, entry_of_zip
 from gan_lightning.data.places import Found, PictureFile
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import read_text
@@ -190,7 +190,7 @@ class Tar(Archive):
         status = os.stat(path)
         # Its directory has no checksums.
         self.identity = f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
-        super().__init__(path, [entry_of_tar(info, packed) for info in members(self._tar, stream)])
+        super().__init__(path, entries_of_tar(self._tar, stream, packed))
 
     def read(self, name: str) -> bytes:
         entry = self._sound(name)
@@ -236,7 +236,7 @@ def opened_archive(path: Path) -> Archive | None:
 
 def is_packed(start: bytes) -> bool:
     """Whether a file that begins so is an archive, or compressed."""
-    return start.startswith((*ZIP_STARTS, *COMPRESSED, *OTHERS)) or _begins_tar(start)
+    return start.startswith((*ZIP_STARTS, *COMPRESSED, *OTHERS)) or (any(start) and _begins_tar(start))
 
 
 def _begins_tar(start: bytes) -> bool:

@@ -28,8 +28,26 @@ class PackedEntry:
     info: Any
 
 
-def members(tar: tarfile.TarFile, stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
-    """All members. Raises ValueError where tarfile would stop, or never stop, without a word: at damage."""
+def entries_of_tar(tar: tarfile.TarFile, stream: IO[bytes], packed: int | None) -> list[PackedEntry]:
+    """All entries of an archive in `stream`, which came out of `packed` bytes if it was compressed.
+
+    A hard link, which is how tar packs a file's second name, is the earlier entry that it names. Raises ValueError for
+    damage, and whatever tarfile does.
+    """
+    entries = []
+    plain: dict[str, tarfile.TarInfo] = {}
+    for info in _members(tar, stream):
+        content = plain.get(info.linkname, info) if info.islnk() else info
+        is_plain = content.isreg() and not content.issparse()
+        if is_plain:
+            plain[info.name] = content
+        size, mark = content.size, (content.size, content.offset_data)
+        entries.append(PackedEntry(info.name, info.isdir(), is_plain, size, packed or size, mark, content))
+    return entries
+
+
+def _members(tar: tarfile.TarFile, stream: IO[bytes]) -> Iterator[tarfile.TarInfo]:
+    """All members, also where tarfile would stop, or never stop, without a word: there it raises ValueError."""
     offset = -1
     while (info := tar.next()) is not None:
         if info.size < 0 or tar.offset <= offset:
@@ -39,12 +57,6 @@ def members(tar: tarfile.TarFile, stream: IO[bytes]) -> Iterator[tarfile.TarInfo
     stream.seek(tar.offset)
     if stream.read(BLOCK) != bytes(BLOCK):
         raise ValueError("its end is missing")
-
-
-def entry_of_tar(info: tarfile.TarInfo, packed: int | None) -> PackedEntry:
-    is_plain = info.isreg() and not info.issparse()
-    size = info.size if packed is None else packed
-    return PackedEntry(info.name, info.isdir(), is_plain, info.size, size, (info.size, info.offset_data), info)
 
 
 def entry_of_zip(info: zipfile.ZipInfo) -> PackedEntry:

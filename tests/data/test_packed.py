@@ -238,6 +238,7 @@ def test_what_is_passed_over_is_counted_by_reason(tmp_path: Path, caplog: pytest
             "x/inner": tarred(tmp_path / "inner", {"2.png": png(2)}).read_bytes(),
             "x/inner.gz": gzip.compress(b"x"),
             "x/notes.txt": b"no picture",
+            "x/zeros": bytes(600),
         },
     )
     with zipfile.ZipFile(path, "a") as archive:
@@ -248,7 +249,7 @@ def test_what_is_passed_over_is_counted_by_reason(tmp_path: Path, caplog: pytest
     (record,) = caplog.records
     assert record.getMessage() == (
         f"Passed over files in {path}: 2 hidden (.DS_Store, __MACOSX/x/._1.png), 3 that are packed themselves (inner,"
-        " inner.gz, inner.zip), 1 of other kinds (notes.txt), 1 that are no plain files (link.png)."
+        " inner.gz, inner.zip), 2 of other kinds (notes.txt, zeros), 1 that are no plain files (link.png)."
     )
 
 
@@ -256,9 +257,7 @@ def test_what_is_passed_over_is_counted_by_reason(tmp_path: Path, caplog: pytest
 def test_links_pipes_and_devices_in_a_tar(tmp_path: Path, name: str) -> None:
     kinds = {
         kind: f"{number}{name}"
-        for number, kind in enumerate(
-            (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE)
-        )
+        for number, kind in enumerate((tarfile.SYMTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE))
     }
     path = tarred(tmp_path / "a", {"1.png": png(1)})
     with tarfile.open(path, "a") as archive:
@@ -267,6 +266,18 @@ def test_links_pipes_and_devices_in_a_tar(tmp_path: Path, name: str) -> None:
             member.type, member.linkname = kind, "1.png"
             archive.addfile(member)
     assert found(path) == (["1.png"], {"that are no plain files": list(kinds.values())})
+
+
+def test_a_hard_link_is_the_file_that_it_names(tmp_path: Path) -> None:
+    """tar packs a file's second name so; one to a name that isn't there, or is no file, is passed over."""
+    path = tarred(tmp_path / "a", {"./x/1.png": png(1)})
+    with tarfile.open(path, "a") as archive:
+        for name, target in (("2", "./x/1.png"), ("3", "./x/2.png"), ("4", "./x/4.png"), ("5", "/etc/passwd")):
+            member = tarfile.TarInfo(f"./x/{name}.png")
+            member.type, member.linkname = tarfile.LNKTYPE, target
+            archive.addfile(member)
+    assert found(path) == (["1.png", "2.png", "3.png"], {"that are no plain files": ["4.png", "5.png"]})
+    assert ImageFolder(str(path), 4, 1).load().samples[:, 0, 0, 0].tolist() == [1, 1, 1]
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
