@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from gan_lightning.data.derived import *
     from gan_lightning.data.image_folder import *
     from gan_lightning.data.labels import *
+    from gan_lightning.data.opening import *
     from gan_lightning.data.packed import *
     from gan_lightning.data.packed_entries import *
     from gan_lightning.data.picture_cache import *

@@ -19,8 +19,9 @@ from rich.progress import Progress
 
 from gan_lightning.data.decoding import Decoded, Fit, Form, decode_in_threads, is_deep
 from gan_lightning.data.labels import of_folders, of_table
+from gan_lightning.data.opening import opened
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
-from gan_lightning.data.picture_files import Pictures, find_pictures, in_natural_order, opened, some, stacked
+from gan_lightning.data.picture_files import Pictures, find_pictures, in_natural_order, some, stacked
 from gan_lightning.data.places import HIDDEN, Place
 from gan_lightning.data.seen import Changed, compare
 from gan_lightning.errors import UserError, printable

@@ -4,17 +4,13 @@ Nothing is ever unpacked to the disk, so names such as ../a.png or /etc/passwd a
 directory, and can't be read but from its beginning: it is taken into memory whole, in one pass.
 """
 
-import bz2
 import errno
-import gzip
-import io
-import lzma
 import os
 import tarfile
 import threading
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,14 +20,10 @@ from gan_lightning.data.packed_entries import BLOCK, PackedEntry, as_folder, ent
 from gan_lightning.data.places import Found, PictureFile
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import read_text
+from gan_lightning.suggest import did_you_mean
 
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")  # the second begins an empty one
-Decompress = Callable[[Path], gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]
-COMPRESSED: dict[bytes, tuple[str, Decompress]] = {
-    b"\x1f\x8b": ("gunzip", gzip.GzipFile),
-    b"BZh": ("bunzip2", bz2.BZ2File),
-    b"\xfd7zXZ\0": ("unxz", lzma.LZMAFile),
-}
+COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0")  # by gzip, bzip2 and xz
 # Archives that aren't read.
 OTHERS = {b"7z\xbc\xaf'\x1c": "a 7z", b"Rar!\x1a\x07": "a RAR", b"\x28\xb5\x2f\xfd": "a Zstandard"}
 # Files that are zip archives and no folders of pictures, by an entry that each of them has.
@@ -43,8 +35,6 @@ DOCUMENTS = {
 }
 OF_TORCH = "/data.pkl"  # an entry of every archive that torch.save writes
 EXPECTED = "expected a folder of pictures, or a .zip or .tar of one"
-PIECE = 1 << 20  # bytes
-MOST_IN_MEMORY = 2 << 30  # bytes of a compressed .tar when unpacked
 # What unpacks to more than so many bytes, and to more than so many times its packed size, is a bomb and no picture.
 # Deflate makes zeros 1032 times as small; pictures as large as this are some tens of times larger than packed.
 LARGE, SWOLLEN = 256 << 20, 100
@@ -73,12 +63,19 @@ class Archive(ABC):
 
     identity: str
 
-    def __init__(self, path: Path, entries: Sequence[PackedEntry]) -> None:
-        self._path, self._lock = path, threading.Lock()
-        self._entries, self._found = as_folder(entries)
+    def __init__(self, file: Path, root: Path, entries: Sequence[PackedEntry]) -> None:
+        """`root` is the file, or a folder in it. Raises UserError if there is none."""
+        self._file, self._root, self._lock = file, root, threading.Lock()
+        inner = root.relative_to(file).parts
+        self._entries, self._found = as_folder(entries, inner)
+        if inner and not self._found:
+            folders = {name.partition("/")[0] for name in as_folder(entries, ())[0] if "/" in name}
+            raise UserError(
+                f"dataset.root is {root}, but {file} has no files in such a folder.{did_you_mean(inner[0], folders)}"
+            )
 
     def __str__(self) -> str:
-        return str(self._path)
+        return str(self._root)
 
     def files(self) -> Iterator[Found]:
         yield from self._found
@@ -91,13 +88,13 @@ class Archive(ABC):
 
     def beside(self, name: str) -> Path:
         path = Path(name).expanduser()
-        is_beside = os.fspath(path) not in self._entries and (self._path.parent / path).exists()
-        return (self._path.parent if is_beside else self._path) / path
+        is_beside = os.fspath(path) not in self._entries and (self._file.parent / path).exists()
+        return (self._file.parent if is_beside else self._root) / path
 
     def text(self, path: Path, most: int) -> str:
-        if not path.is_relative_to(self._path):
+        if not path.is_relative_to(self._root):
             return read_text(path, most)
-        name = path.relative_to(self._path).as_posix()
+        name = path.relative_to(self._root).as_posix()
         if self._sound(name).size > most:
             raise ValueError(f"it has more than {most >> 20} MiB")
         with _one_kind_of_errors():
@@ -135,10 +132,10 @@ class Zip(Archive):
 
     identity = "zip"
 
-    def __init__(self, path: Path) -> None:
-        self._zip = zipfile.ZipFile(path)
+    def __init__(self, file: Path, root: Path) -> None:
+        self._zip = zipfile.ZipFile(file)
         try:
-            super().__init__(path, [entry_of_zip(info) for info in self._zip.infolist()])
+            super().__init__(file, root, [entry_of_zip(info) for info in self._zip.infolist()])
             self._refuse_others()
         except BaseException:
             self.close()
@@ -170,8 +167,12 @@ class Zip(Archive):
             raise UserError(f"dataset.root is {self}, which is {what}; {EXPECTED}.")
         tops = (name.removesuffix(OF_TORCH) for name in names if name.endswith(OF_TORCH))
         is_of_torch = any(f"{top}/version" in names for top in tops)
-        if is_of_torch or self._path.suffix.lower() == ".npz":
+        if is_of_torch or self._file.suffix.lower() == ".npz":
             raise UserError(f"dataset.root is {self}, which holds arrays; dataset=array trains on them.")
+        if any(info.volume for info in self._zip.infolist()):
+            raise UserError(
+                f"dataset.root is {self}, which is the last part of an archive; `zip -s 0 FILE --out WHOLE` joins all."
+            )
         locked = [name for name, entry in self._entries.items() if entry.info.flag_bits & 1]
         if locked:
             raise UserError(
@@ -183,14 +184,14 @@ class Zip(Archive):
 class Tar(Archive):
     """A tar archive, compressed or not."""
 
-    def __init__(self, path: Path, stream: IO[bytes], packed: int | None = None) -> None:
+    def __init__(self, file: Path, root: Path, stream: IO[bytes], packed: int | None = None) -> None:
         """`stream` has the archive, and `packed` bytes it came out of, if it was compressed."""
         self._stream = stream
         self._tar = tarfile.TarFile(fileobj=stream, encoding="utf-8", errors="surrogateescape")
-        status = os.stat(path)
+        status = os.stat(file)
         # Its directory has no checksums.
-        self.identity = f"{os.path.realpath(path)} {status.st_size} {status.st_mtime_ns}"
-        super().__init__(path, entries_of_tar(self._tar, stream, packed))
+        self.identity = f"{os.path.realpath(file)} {status.st_size} {status.st_mtime_ns}"
+        super().__init__(file, root, entries_of_tar(self._tar, stream, packed))
 
     def read(self, name: str) -> bytes:
         entry = self._sound(name)
@@ -211,35 +212,12 @@ class Tar(Archive):
         self._stream.close()
 
 
-def opened_archive(path: Path) -> Archive | None:
-    """The archive in a plain file, to be closed; None if there is none by its content. Raises UserError if it can't be
-    read."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(BLOCK)
-        if start.startswith(ZIP_STARTS):
-            return Zip(path)
-        for magic, (command, decompress) in COMPRESSED.items():
-            if start.startswith(magic):
-                return _decompressed(path, command, decompress)
-        if _begins_tar(start):
-            return _opened_tar(path, path.open("rb"))
-        return Zip(path) if zipfile.is_zipfile(path) else None  # one behind a program that unpacks it
-    except UserError:
-        raise
-    except Exception as error:  # of half a dozen kinds, on bytes that only begin like archives
-        told = getattr(error, "strerror", None) or reason(error)
-        raise UserError(
-            f"dataset.root is {path}, which can't be read ({told}); it may be damaged or cut off."
-        ) from error
-
-
 def is_packed(start: bytes) -> bool:
     """Whether a file that begins so is an archive, or compressed."""
-    return start.startswith((*ZIP_STARTS, *COMPRESSED, *OTHERS)) or (any(start) and _begins_tar(start))
+    return start.startswith((*ZIP_STARTS, *COMPRESSED, *OTHERS)) or (any(start) and begins_tar(start))
 
 
-def _begins_tar(start: bytes) -> bool:
+def begins_tar(start: bytes) -> bool:
     """Whether this is a tar archive's first block, or the end of one, which is all that there is of an empty one."""
     if len(start) < BLOCK or not any(start):
         return len(start) == BLOCK
@@ -248,31 +226,6 @@ def _begins_tar(start: bytes) -> bool:
     except tarfile.HeaderError:
         return False
     return True
-
-
-def _decompressed(path: Path, command: str, decompress: Decompress) -> Archive:
-    """A compressed .tar, in memory. Raises UserError if it is none, or larger than that is to be."""
-    memory = io.BytesIO()
-    with decompress(path) as stream:
-        while chunk := stream.read(PIECE):
-            if not memory.tell() and not _begins_tar(chunk[:BLOCK]):
-                raise UserError(f"dataset.root is {path}, which is compressed, but no .tar; {EXPECTED}.")
-            memory.write(chunk)
-            if memory.tell() > MOST_IN_MEMORY:
-                raise UserError(
-                    f"dataset.root is {path}, which has more than {MOST_IN_MEMORY >> 20} MiB unpacked, and has to be"
-                    f" read into memory whole, as all is compressed in one; {command} makes a .tar of it, of any size."
-                )
-    memory.seek(0)
-    return _opened_tar(path, memory, os.path.getsize(path))
-
-
-def _opened_tar(path: Path, stream: IO[bytes], packed: int | None = None) -> Archive:
-    try:
-        return Tar(path, stream, packed)
-    except BaseException:
-        stream.close()
-        raise
 
 
 @contextmanager

@@ -73,17 +73,24 @@ def entry_of_zip(info: zipfile.ZipInfo) -> PackedEntry:
     )
 
 
-def as_folder(entries: Sequence[PackedEntry]) -> tuple[dict[str, PackedEntry], list[Found]]:
+def as_folder(entries: Sequence[PackedEntry], inner: tuple[str, ...]) -> tuple[dict[str, PackedEntry], list[Found]]:
     """The plain files by their paths below the folder that was packed, and all that `files` tells.
 
-    Of entries with one name, the last counts, as when they are unpacked.
+    With `inner`, by those below that folder in it, whose path may begin with the one that was packed. Of entries with
+    one name, the last counts, as when they are unpacked.
     """
     split = [tuple(part for part in entry.name.split("/") if part not in ("", ".", "..")) for entry in entries]
-    above = _wrapper(entries, split)
+    wrapper = _wrapper(entries, split)
+    top = (wrapper, *inner) if wrapper is not None else inner
+    if not any(parts[: len(top)] == top for parts in split):
+        top = inner
     latest: dict[str, PackedEntry] = {}
     found = []
     for entry, parts in zip(entries, split, strict=True):
-        below = parts[1:] if parts[:1] == (above,) else parts
+        is_below = parts[: len(top)] == top
+        if inner and not is_below:
+            continue
+        below = parts[len(top) :] if is_below else parts
         if not below or entry.is_folder or any(part.startswith(".") for part in below[:-1]):
             continue
         name = "/".join(below)

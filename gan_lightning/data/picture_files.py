@@ -1,20 +1,16 @@
 """Which files below a folder are pictures, and what of the others is said; names are put in the order people expect."""
 
-import contextlib
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
 from functools import cache
-from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
-from gan_lightning.data.packed import EXPECTED, OTHERS, is_packed, opened_archive
-from gan_lightning.data.places import NESTED, NO_PICTURES, UNREADABLE, Folder, Place
+from gan_lightning.data.packed import is_packed
+from gan_lightning.data.places import NESTED, NO_PICTURES, UNREADABLE, Place
 from gan_lightning.errors import UserError, printable
-from gan_lightning.suggest import nearest
 
 # What ends so is taken for a picture, and an error if it isn't one; of other files the contents decide.
 EXTENSIONS = ("png", "jpg", "jpeg", "jfif", "bmp", "webp", "gif", "tif", "tiff", "ppm", "pgm", "avif", "jp2", "npy")
@@ -27,7 +23,6 @@ READERS = (
 ENDINGS = tuple(f".{extension}" for extension in EXTENSIONS)
 NPY = b"\x93NUMPY"
 START = 512  # bytes by which archives and arrays are known
-PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")  # what a misspelt root may have meant
 
 
 class Pictures(NamedTuple):
@@ -46,19 +41,6 @@ def readers() -> tuple[str, ...]:
     """Those of READERS that this Pillow has."""
     Image.init()
     return tuple(name for name in READERS if name in Image.OPEN)
-
-
-@contextmanager
-def opened(root: Path) -> Iterator[Place]:
-    """The folder or the archive at `root`, an absolute path. Raises UserError if there is none."""
-    if root.is_dir():
-        yield Folder(root)
-        return
-    archive = opened_archive(root) if root.is_file() else None
-    if archive is None:
-        raise UserError(_no_place(root))
-    with closing(archive):
-        yield archive
 
 
 def find_pictures(place: Place, table: str | None = None) -> Pictures:
@@ -116,32 +98,6 @@ def _objection(place: Place, name: str) -> str | None:
     except Exception:  # Pillow's readers raise almost anything on bytes that only begin like theirs
         return NO_PICTURES
     return None
-
-
-def _no_place(root: Path) -> str:
-    if root.exists():
-        kind = _kind_of(root) if root.is_file() else "is no plain file"
-        return f"dataset.root is {root}, which {kind}; {EXPECTED}."
-    missing = root  # becomes the first part of the path that is not there
-    while not missing.parent.is_dir():
-        missing = missing.parent
-    siblings: list[str] = []
-    with contextlib.suppress(OSError):
-        siblings = [each.name for each in os.scandir(missing.parent) if each.is_dir() or each.name.endswith(PACKED)]
-    hint = ""
-    if (name := nearest(missing.name, siblings)) is not None:
-        whole = missing.with_name(name) / root.relative_to(missing)
-        hint = f" Did you mean {whole if whole.is_dir() else missing.with_name(name)}?"
-    return f"dataset.root is {root}, but there is no such folder.{hint}"
-
-
-def _kind_of(file: Path) -> str:
-    with file.open("rb") as stream:
-        start = stream.read(START)
-    if start.startswith(NPY):
-        return "holds an array, and dataset=array trains on it"
-    other = next((name for magic, name in OTHERS.items() if start.startswith(magic)), None)
-    return f"is {other} archive" if other else "is a file, and no archive by its content"
 
 
 def in_natural_order(names: set[str]) -> list[str]:

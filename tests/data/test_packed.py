@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import stat
 import struct
 import tarfile
@@ -17,9 +18,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_lightning.data import decoding, packed
+from gan_lightning.data import decoding, opening, packed
 from gan_lightning.data.image_folder import ImageFolder
-from gan_lightning.data.picture_files import find_pictures, opened
+from gan_lightning.data.opening import opened
+from gan_lightning.data.picture_files import find_pictures
 from gan_lightning.errors import UserError
 
 Files = Mapping[str, bytes]
@@ -152,6 +154,38 @@ def test_the_folder_that_was_packed_is_no_class(
 ) -> None:
     files = {name: png(1) if name.endswith("png") else b"" for name in entries}
     assert names(pack_with_folders(pack, tmp_path / "x", files)) == expected
+
+
+@zip_and_tar
+@pytest.mark.parametrize(
+    ("root", "expected"),
+    [
+        ("", ["test/cat/3.png", "train/cat/1.png", "train/dog/2.png"]),
+        ("train", ["cat/1.png", "dog/2.png"]),
+        ("train/dog", ["2.png"]),
+        ("x/train", ["cat/1.png", "dog/2.png"]),  # as the archive lists it
+        ("train/../test", ["cat/3.png"]),
+    ],
+)
+@pytest.mark.parametrize("above", ["x/", ""])
+def test_a_folder_in_an_archive(tmp_path: Path, pack: Pack, root: str, expected: list[str], above: str) -> None:
+    inside = ["train/cat/1.png", "train/dog/2.png", "test/cat/3.png"]
+    path = pack(tmp_path / "a", {above + name: png(number) for number, name in enumerate(inside)})
+    root = root if above else root.removeprefix("x/")
+    loaded = ImageFolder(f"{path}/{root}", 4, 1).load()
+    assert names(Path(os.path.abspath(path / root))) == expected
+    assert loaded.classes == tuple(sorted({name.split("/")[0] for name in expected if "/" in name}))
+
+
+@zip_and_tar
+def test_a_folder_that_is_not_in_an_archive(tmp_path: Path, pack: Pack) -> None:
+    path = pack(tmp_path / "a", {"train/1.png": png(1), "test/t.csv": b"n,k\n2.png,x\n", "test/2.png": png(2)})
+    assert message(path / "trian") == (
+        f"dataset.root is {path}/trian, but {path} has no files in such a folder. Did you mean train?"
+    )
+    assert ImageFolder(str(path / "test"), 4, 1, labels="t.csv").load().classes == ("x",)
+    (tmp_path / "b").write_bytes(b"no archive")
+    assert "but there is no such folder." in message(tmp_path / "b" / "train")
 
 
 def pack_with_folders(pack: Pack, path: Path, files: Files) -> Path:
@@ -509,6 +543,15 @@ def test_encrypted_entries_are_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_part_of_an_archive_is_refused(tmp_path: Path) -> None:
+    """Its offsets are those in other files, where other entries may begin."""
+    path = zipped(tmp_path / "a", {"1.png": png(1)})
+    content = bytearray(path.read_bytes())
+    content[content.rfind(b"PK\x01\x02") + 34] = 1
+    path.write_bytes(content)
+    assert "which is the last part of an archive; `zip -s 0 FILE --out WHOLE` joins all." in message(path)
+
+
 @pytest.mark.parametrize("pack", [zipped, PACKERS["tar.gz"]], ids=["zip", "tar.gz"])
 def test_what_swells_is_no_picture(tmp_path: Path, pack: Pack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packed, "LARGE", 1 << 20)
@@ -527,7 +570,7 @@ def test_pillows_limit_is_that_of_folders(tmp_path: Path, pack: Pack, monkeypatc
 
 
 def test_a_compressed_tar_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packed, "MOST_IN_MEMORY", 5000)
+    monkeypatch.setattr(opening, "MOST_IN_MEMORY", 5000)
     for mode, command in (("gz", "gunzip"), ("bz2", "bunzip2"), ("xz", "unxz")):
         path = tarred(tmp_path / f"a.{mode}", CATS_AND_DOGS, f"w:{mode}")
         assert f"{command} makes a .tar of it, of any size." in message(path)
