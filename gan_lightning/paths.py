@@ -10,11 +10,15 @@ from pathlib import Path
 
 from gan_lightning.errors import UserError
 
-OF_RUNS = ("resume", "hydra.run.dir", "hydra.sweep.dir", "run", "out", "folder", "root")  # one path each
 NODES = ("dataset", "dataset.source", "dataset.held_out")  # the latter take values of the first, unless told otherwise
-READ = (*(f"{node}.root" for node in NODES), "extractor.weights")
+ROOTS = tuple(f"{node}.root" for node in NODES)
+READ = (*ROOTS, "extractor.weights")
 WRITTEN = (*(f"{node}.cache_dir" for node in NODES), "extractor.cache_dir")
-KEYS = (*OF_RUNS, *READ, *WRITTEN, *(f"{node}.labels" for node in NODES))  # labels: from the data set's root on
+LABELS = tuple(f"{node}.labels" for node in NODES)  # which are looked for from the data set's root on
+SWEPT = (*READ, *WRITTEN, *LABELS)  # of which a sweep may try several
+NAMED = (*ROOTS, "hydra.run.dir", "hydra.sweep.dir", "run", "out")  # where null would be no path, and so is a name
+KEYS = tuple(dict.fromkeys((*NAMED, *SWEPT, "resume", "root", "folder")))
+FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
 PLAIN = re.compile(r"[\w./-]+")
 # Before quotes and at the end alone, backslashes escape: Hydra's grammar takes others as they are.
 BACKSLASHES = re.compile(r'(\\*)("|\Z)')
@@ -24,47 +28,69 @@ ESCAPED = {quote: re.compile(rf"(\\+)({quote}|\Z)") for quote in "\"'"}
 def with_paths(arguments: Sequence[str]) -> list[str]:
     """Arguments KEY=PATH with the paths quoted, so that names such as loss=vanilla,seed=1 are read as they stand.
 
-    A ~ at the beginning is the home folder. What has quotes already is left to Hydra, and interpolations in it are
-    resolved; so are several values with commas, where a sweep may have them and there is no such path.
+    A ~ at the beginning is the home folder. Interpolations are left to Hydra, and so are several values with commas,
+    where a sweep may have them and there is no such path.
     """
     quoted = []
     for text in arguments:
-        key, _, value = text.partition("=")
+        key, equals, value = text.partition("=")
         name = key.lstrip("+")
-        is_path = name in KEYS and value not in ("", "null", "???") and not is_quoted(value)
-        if is_path and (name in OF_RUNS or "," not in value or os.path.exists(value)):
-            require_no_interpolation(name, value)
-            quoted.append(f"{key}={override_value(os.path.expanduser(value))}")
+        is_path = equals != "" and name in KEYS and value != "" and (value != "null" or name in NAMED)
+        if is_path and ("," not in value or name not in SWEPT or is_quoted(value) or os.path.exists(value)):
+            quoted.append(f"{key}={override_value(require_plain(name, typed_path(value)))}")
         else:
             quoted.append(text)
     return quoted
 
 
-def require_no_interpolation(key: str, value: str) -> None:
-    """Raises UserError for a path with ${ in its name: a saved configuration would take it for another key's value."""
-    if "${" in value and os.path.exists(value):
+def with_home(arguments: Sequence[str]) -> list[str]:
+    """Arguments --config-dir=~/conf with the home folder's path for ~; a shell puts it there after a space alone."""
+    split = [text.partition("=") for text in arguments]
+    return [flag + equals + (os.path.expanduser(path) if flag in FLAGS else path) for flag, equals, path in split]
+
+
+def require_plain(key: str, path: str) -> str:
+    """The path. Raises UserError if a configuration takes its name for something else."""
+    if path == "???":
+        raise UserError(f"{key} is ???, which a configuration takes for a value that is missing; write ./??? instead.")
+    if "${" in path and os.path.exists(path):
         raise UserError(
-            f"{key} is {value}, which a configuration takes for the value of another key; give the file or folder a"
-            " name without ${, or a link with one."
+            f"{key} is {path}, which a configuration takes for the value of another key; give the file or folder a name"
+            " without ${, or a link with one."
         )
+    return path
+
+
+def one_path(argument: str) -> str:
+    """What to type for KEY=PATH with commas in PATH, as a sentence with its leading space; nothing for other keys."""
+    key, _, value = argument.partition("=")
+    return f" One path with commas is written {shell_word(f'{key}={override_value(value)}')}." if key in SWEPT else ""
 
 
 def is_quoted(value: str) -> bool:
-    """Whether a path is typed with quotes of its own, and not called so."""
+    """Whether a path is typed with quotes of its own, as Hydra wants it, and not called so."""
     return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" and not os.path.lexists(value)
+
+
+def typed_path(value: str) -> str:
+    """The path that an argument's value stands for, with or without quotes; a ~ at its beginning is the home folder."""
+    if is_quoted(value):
+        value = ESCAPED[value[0]].sub(lambda found: found[1][: len(found[1]) // 2] + found[2], value[1:-1])
+    return os.path.expanduser(value)
+
+
+def whole(path: str | Path, here: Path | None = None) -> Path:
+    """An absolute path, from the folder `here` on, by default the current one; a ~ at its beginning is the home folder.
+
+    Other than for pathlib, ~NAME is what it says if there is no such user.
+    """
+    return (here or Path.cwd()).absolute() / os.path.expanduser(path)
 
 
 def override_value(path: Path | str) -> str:
     """A path, or other text, as a value that Hydra's override grammar reads as it is."""
     escaped = BACKSLASHES.sub(lambda found: found[1] * 2 + ('\\"' if found[2] else ""), str(path))
     return f'"{escaped}"'
-
-
-def typed_path(value: str) -> str | None:
-    """The path that an argument's value stands for, where nothing of Hydra's reads it; None for null."""
-    if not is_quoted(value):
-        return None if value == "null" else os.path.expanduser(value)
-    return ESCAPED[value[0]].sub(lambda found: found[1][: len(found[1]) // 2] + found[2], value[1:-1])
 
 
 def typed(key: str, path: Path | str) -> str:

@@ -13,6 +13,7 @@ from gan_lightning.files import replacing
 
 PADDING = 2
 SURFACE = 80  # points a side at which a critic's values are drawn
+LARGEST_JPEG = 65_500  # pixels a side
 LEGIBLE = 48  # cells of a grid are enlarged by a whole factor to about this many pixels
 
 
@@ -71,6 +72,12 @@ def save_png(pixels: Tensor, path: Path) -> None:
     """Writes uint8 pixels (C, H, W) with 1, 3 or 4 channels as a PNG; the same pixels give the same bytes."""
     with replacing(path, lasting=False) as temporary:
         as_image(pixels).save(temporary, format="PNG")
+
+
+def save_jpeg(pixels: Tensor, path: Path) -> None:
+    """The same with 1 or 3 channels, and at most LARGEST_JPEG pixels a side, as a JPEG that looks like it."""
+    with replacing(path, lasting=False) as temporary:
+        as_image(pixels).save(temporary, format="JPEG", quality=95, subsampling=0)
 
 
 def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:

@@ -152,7 +152,7 @@ def test_what_is_written_stays_in_the_runs_folder_or_goes_where_the_user_says(
     assert parse([shlex.split(granting)[0]])[0].value() == where
 
 
-@pytest.mark.parametrize("key", ["extractor.cache_dir", "dataset.source.cache_dir", "trainer.default_root_dir"])
+@pytest.mark.parametrize("key", ["extractor.cache_dir", "dataset.source.cache_dir"])
 def test_caches_are_not_kept_where_a_run_says(here: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
     where = str(here.parent / "victim")
     source = {"_target_": "gan_lightning.data.ImageFolder", "root": str(here), "image_size": 8, "channels": 1}
@@ -160,10 +160,8 @@ def test_caches_are_not_kept_where_a_run_says(here: Path, capsys: pytest.Capture
     def edit(content: dict[str, Any]) -> None:
         if key.startswith("dataset"):
             content["dataset"] |= {"cache_dir": where, "source": source | {"cache_dir": "${dataset.cache_dir}"}}
-        elif key.startswith("extractor"):
-            content["extractor"] = {"_target_": "gan_lightning.metrics.Classifier", "cache_dir": where}
         else:
-            content["trainer"]["default_root_dir"] = where
+            content["extractor"] = {"_target_": "gan_lightning.metrics.Classifier", "cache_dir": where}
 
     run = theirs(here, ".hydra/config.yaml", edit)
     told = refused(capsys, here, f"resume={run}", "trainer.max_steps=30")

@@ -6,13 +6,13 @@ python -m gan_lightning cache clear=true
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder
+from gan_lightning.paths import whole
 from gan_lightning.types import FilePath
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
         return 0
     schema = f"{__name__}.{Listing.__name__}"
     options = Listing(**read_options(CONF / "cache.yaml", arguments, schema))
-    folder = Path(options.folder).expanduser().absolute() if options.folder else cache_folder("images")
+    folder = whole(options.folder) if options.folder else cache_folder("images")
     if options.folder and not folder.is_dir():
         raise UserError(f"folder is {options.folder}, but there is no such folder.")
 

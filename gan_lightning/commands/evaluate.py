@@ -68,7 +68,7 @@ def main(arguments: list[str]) -> int:
     config = without_hydra(compose(sources, overrides, f"{__name__}.{Evaluating.__name__}"))
     if config.intervals == 1:
         raise UserError("intervals is 1, but it takes at least 2 halves to see how they differ; 0 leaves them out.")
-    runs = find_runs(config.run)
+    runs = find_runs(str(config.run))  # a number, by an interpolation
     records = evaluate(config, runs)
     show(runs, records)
     return 0

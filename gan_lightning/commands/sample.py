@@ -7,6 +7,7 @@ python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=wal
 """
 
 import errno
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,9 @@ from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError, printable, require_memory
 from gan_lightning.files import replacing, unused, write_failure
+from gan_lightning.paths import typed
 from gan_lightning.run_folder import find_generator
+from gan_lightning.suggest import did_you_mean
 from gan_lightning.types import FilePath, PositiveInt, Seed
 
 if TYPE_CHECKING:
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from gan_lightning.sampling.sampler import Sampler
 
 
-SINGLE = (".png", ".csv", ".npy")  # endings of the names of files that all samples go into
+JPEG = (".jpg", ".jpeg")
+SINGLE = (".png", *JPEG, ".csv", ".npy")  # endings of the names of files that all samples go into
+ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")  # by which a name looks like a file's, as .0 at the end of run_1.0 doesn't
 PICTURE = re.compile(r"\d{5,}\.png")  # as pictures.save_pngs names them
 
 
@@ -55,7 +60,7 @@ def main(arguments: list[str]) -> int:
     options = Sampling(**read_options(CONF / "sample.yaml", arguments, schema))
     if options.interpolate is not None and len(options.interpolate) < 2:
         raise UserError(f"interpolate is {options.interpolate}, but a walk needs at least two seeds.")
-    require_free(options.out)
+    require_free(options.out, kind := kind_of(options.out))
     find_generator(options.run)  # before torch, whose import takes seconds, is imported
 
     from gan_lightning.sampling.sampler import load_generator
@@ -64,16 +69,32 @@ def main(arguments: list[str]) -> int:
     samples = draw(options, generator)
     # Nobody has asked for what has the name that is taken without one.
     out = Path(options.out) if any(text.startswith("out=") for text in arguments) else unused(Path(options.out))
-    print(printable(save(samples, out, options.frames if options.interpolate else None, generator.units)))
+    print(printable(save(samples, out, kind, options.frames if options.interpolate else None, generator.units)))
     return 0
 
 
-def require_free(out: str) -> None:
+def kind_of(out: str) -> str:
+    """The ending of a name by which samples are written, one of SINGLE, or "" for a folder.
+
+    Raises UserError for another file's ending, unless there is such a folder or a / says that it is to be one.
+    """
+    ending = Path(out).suffix.lower()
+    if ending in SINGLE and not out.endswith("/"):
+        return ending
+    if ENDING.fullmatch(ending) and not out.endswith("/") and not os.path.isdir(out):
+        raise UserError(
+            f"out is {out}, but no {ending} is written; there are {', '.join(SINGLE)}, and a folder of that name is"
+            f" {typed('out', f'{out}/')}.{did_you_mean(ending, SINGLE)}"
+        )
+    return ""
+
+
+def require_free(out: str, kind: str) -> None:
     """Raises UserError for a folder that has pictures of the names that would be written: they are somebody's.
 
-    A file that is named, a .png, .csv or .npy, is replaced.
+    A file that is named is replaced.
     """
-    if Path(out).suffix.lower() in SINGLE:
+    if kind in SINGLE:
         return
     try:
         there = min((path.name for path in Path(out).glob("*.png") if PICTURE.fullmatch(path.name)), default=None)
@@ -100,16 +121,16 @@ def draw(options: Sampling, generator: "Sampler") -> "Tensor":
     return generator.interpolate(options.interpolate, options.frames, label)
 
 
-def save(samples: "Tensor", out: Path, columns: int | None, units: "data.Units | None" = None) -> Path:
-    """Writes samples as a picture, a table, an array or single pictures, by the name of `out`, and returns it.
+def save(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None" = None) -> Path:
+    """Writes samples as a picture, a table, an array or single pictures, by the `kind` of the name `out`; returns it.
 
     Tables and arrays are in the numbers of the data set's files, which `units` lead to; points are drawn as networks
     see them, since columns of different units share no scale. Raises UserError where that is no place for them.
     """
-    require_place(samples, out, units)
+    require_place(samples, out, kind, units)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write(samples, out, columns, units)
+        write(samples, out, kind, columns, units)
     except OSError as error:
         if (failure := write_failure(error, out)) and error.errno != errno.EROFS:
             raise failure from error
@@ -117,9 +138,9 @@ def save(samples: "Tensor", out: Path, columns: int | None, units: "data.Units |
     return out
 
 
-def require_place(samples: "Tensor", out: Path, units: "data.Units | None") -> None:
+def require_place(samples: "Tensor", out: Path, kind: str, units: "data.Units | None") -> None:
     """Raises UserError where the name of `out` is none for such samples."""
-    kind, are_images = out.suffix.lower(), samples.ndim == 4
+    are_images = samples.ndim == 4
     if are_images and kind == ".csv" and not (units and units.names):
         raise UserError(f"out is {out}, but images don't fit in a table; name a .png, a .npy, or a folder.")
     if not are_images and kind not in SINGLE:
@@ -128,18 +149,22 @@ def require_place(samples: "Tensor", out: Path, units: "data.Units | None") -> N
         )
 
 
-def write(samples: "Tensor", out: Path, columns: int | None, units: "data.Units | None") -> None:
+def write(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None") -> None:
     """The same for a name that is one for them."""
-    from gan_lightning.pictures import grid, save_png, save_pngs, save_table, scatter
+    from gan_lightning.pictures import LARGEST_JPEG, grid, save_jpeg, save_png, save_pngs, save_table, scatter
 
-    kind, are_images = out.suffix.lower(), samples.ndim == 4
     numbers = units.restore(samples) if units else samples
     if kind == ".csv":
         save_table(numbers.flatten(1), out, units.names if units else ())
     elif kind == ".npy":
         save_array(numbers, out)
-    elif kind == ".png":
-        save_png(grid(samples, columns) if are_images else scatter(None, samples), out)
+    elif kind in SINGLE:
+        picture = grid(samples, columns) if samples.ndim == 4 else scatter(None, samples)
+        if kind in JPEG and (side := max(picture.shape)) > LARGEST_JPEG:
+            raise UserError(
+                f"out is {out}, but a JPEG has at most {LARGEST_JPEG} pixels a side, not {side}; name a .png."
+            )
+        (save_jpeg if kind in JPEG else save_png)(picture, out)
     else:
         save_pngs(samples, out)
 

@@ -39,7 +39,7 @@ from gan_lightning.config.resolvers import register_resolvers, resolvers_of_its_
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
-from gan_lightning.paths import override_value, with_paths
+from gan_lightning.paths import one_path, override_value, whole, with_home, with_paths
 from gan_lightning.processes import (
     REQUEUES,
     STOPPED,
@@ -94,6 +94,7 @@ def main(arguments: list[str]) -> int:
 
 def start(arguments: list[str]) -> int:
     """The same, without a care for what is left by an end in the midst of it."""
+    arguments = with_home(arguments)
     flags = read_flags(arguments)
     options = list(arguments)
     for text in flags.overrides:
@@ -159,8 +160,9 @@ def extra_folders(config_dir: str | Path | None) -> tuple[Path, ...]:
     """The folder of the user's options, if there is one. Raises UserError where it should be and isn't."""
     if config_dir is None or config_dir == "":
         return ()
-    require_folder(Path(config_dir).absolute())
-    return (Path(config_dir).absolute(),)
+    folder = whole(config_dir)
+    require_folder(folder)
+    return (folder,)
 
 
 def require_folder(path: Path) -> None:
@@ -186,9 +188,10 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
     if config.hydra.mode == RunMode.MULTIRUN:
         return sources, plan_sweep(sources, overrides, parsed)
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
-        raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).")
-    if resumed and resumed[-1].value() is not None:
-        return resume(sources, config, str(resumed[-1].value()), single)
+        raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).{one_path(several)}")
+    # It may stand in a configuration of one's own, too.
+    if (which := resumed[-1].value() if resumed else config.resume) is not None:
+        return resume(sources, config, os.path.expanduser(str(which)), single)
     return begin(sources, config, single)
 
 
@@ -206,26 +209,27 @@ def names_folder(overrides: Sequence[str]) -> bool:
 def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[Sources, list[str]]:
     """Plans a run in the folder that the user names, where it may have been before, or in a new one."""
     named = names_folder(overrides)
-    folder = place(without_hydra(config), os.path.expanduser(folder_named(config, "hydra.run.dir")), named)
+    folder = place(without_hydra(config), folder_named(config, "hydra.run.dir"), named)
     return sources, overrides if named else [*overrides, f"hydra.run.dir={override_value(folder)}"]
 
 
 def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str]) -> tuple[Sources, list[str]]:
     """Plans to go on in a run's folder, with the config saved there; `auto` without such a run plans a new one."""
+    granted: list[str] = []
     if which == "auto":
         place = Path(folder_named(config, "hydra.run.dir"))
-        # By default that is outputs/DATE/TIME…, and elder runs are below outputs.
-        found = find_resumable(config, place if names_folder(overrides) else Path(place.parts[0]))
+        found = find_resumable(config, place if names_folder(overrides) else folder_of_runs(config))
         if found is None:
             return begin(sources, config, overrides)
         folder = found
         # The command says how to go on, be it by a group such as hardware; the rest is in the folder already.
         overrides = changes(config, read_saved(folder))
+        granted = [key for key in keys(config) if is_resumable(key)]  # whose values are the user's own now
     else:
-        folder = Path(os.path.expanduser(which))
+        folder = Path(which)
         require_resumable(folder)
         for text in overrides:
-            if not may_change(text):
+            if not is_resumable(parse([text])[0].key_or_group):
                 raise UserError(
                     f"{text} can't be changed when {which} is resumed: it would be another run. A resumed run takes"
                     f" overrides of {', '.join(RESUMABLE[:-1])}; leave out resume to start a new one."
@@ -235,21 +239,31 @@ def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str
     # What the user doesn't trust here stays untrusted, whatever the run's config says.
     overrides = [text for text in overrides if not text.startswith(("plugins=", "++plugins="))]
     overrides.append(f"plugins={json.dumps(sources.plugins)}")
+    granted += [override.key_or_group for override in parse(overrides)]
     own(folder)  # before anything is written
     with brought_up_to_date(folder):
         composed = compose(saved, overrides, TRAINING)
         from gan_lightning.runs.restoring import require_networks
 
         require_networks(without_hydra(composed), folder)
-        require_inside(without_hydra(composed), folder, [override.key_or_group for override in parse(overrides)])
+        require_inside(without_hydra(composed), folder, granted)
     where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
     return saved, [*overrides, *where]
+
+
+def folder_of_runs(config: DictConfig) -> Path:
+    """Where all runs of a configuration are, whenever they were started: outputs, of outputs/${start:}… by default."""
+    unresolved: Any = OmegaConf.to_container(config.hydra.run, resolve=False)
+    fixed, interpolation, _ = unresolved["dir"].partition("${")
+    if not fixed:
+        return Path(config.hydra.run.dir).parent
+    return Path(os.path.expanduser(os.path.dirname(fixed) if interpolation else fixed))
 
 
 def changes(config: DictConfig, saved: Any) -> list[str]:
     """What `config` has different from a saved one among the keys that a resumed run may change, as overrides."""
     found = []
-    for key in (key for key in keys(config) if any(key.startswith(root) for root in RESUMABLE)):
+    for key in filter(is_resumable, keys(config)):
         value = OmegaConf.select(config, key)
         try:
             before = OmegaConf.select(saved, key)
@@ -261,9 +275,8 @@ def changes(config: DictConfig, saved: Any) -> list[str]:
     return found
 
 
-def may_change(override: str) -> bool:
-    """Whether an override is of a key that a resumed run may change."""
-    key = parse([override])[0].key_or_group
+def is_resumable(key: str) -> bool:
+    """Whether a resumed run may change a key."""
     return any(key == root or key.startswith(f"{root}.") for root in RESUMABLE)
 
 

@@ -10,7 +10,7 @@ from yaml import YAMLError
 
 from gan_lightning.config.check import check
 from gan_lightning.errors import UserError
-from gan_lightning.paths import KEYS, typed_path
+from gan_lightning.paths import KEYS, NAMED, require_plain, typed_path
 from gan_lightning.suggest import did_you_mean
 
 INTERPOLATION = re.compile(r"(\\*)\$\{")
@@ -31,16 +31,18 @@ def read_options(file: Path, arguments: Sequence[str], schema: str) -> dict[str,
             raise UserError(f"{text!r} can't be read: an option is written KEY=VALUE.")
         if key not in known:
             raise UserError(f"{text}: there is no key {key}.{did_you_mean(key, known)}")
-        options[key] = _path(value) if key in KEYS else _parsed(text, value)
+        options[key] = _path(key, value) if key in KEYS else _parsed(text, value)
     check(options, schema)
     plain = OmegaConf.to_container(options, resolve=True)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}
 
 
-def _path(value: str) -> str | None:
-    path = typed_path(value)
-    return path and INTERPOLATION.sub(lambda found: found[1] * 2 + r"\${", path)  # as OmegaConf wants it escaped
+def _path(key: str, value: str) -> str | None:
+    if value == "null" and key not in NAMED:
+        return None
+    # As OmegaConf wants it escaped.
+    return INTERPOLATION.sub(lambda found: found[1] * 2 + r"\${", require_plain(key, typed_path(value)))
 
 
 def _parsed(text: str, value: str) -> Any:

@@ -17,6 +17,7 @@ from gan_lightning.data.picture_files import in_natural_order
 from gan_lightning.data.scaling import Levels, arranged, require_levels, scaled
 from gan_lightning.data.seen import Changed, compare
 from gan_lightning.errors import UserError
+from gan_lightning.paths import whole
 from gan_lightning.samples import SampleSet, Units, as_units
 from gan_lightning.suggest import did_you_mean
 from gan_lightning.types import FilePath, PositiveInt, check_ranges
@@ -96,7 +97,7 @@ class Array:
         assert self.labels is not None
         if self.labels in stored:
             return stored[self.labels], root
-        file = root.parent / Path(self.labels).expanduser()
+        file = whole(self.labels, root.parent)
         if not file.exists() and len(stored) > 1:
             raise UserError(
                 f"dataset.labels is {self.labels}, which is neither an array of {root} ({', '.join(stored)}) nor a file"

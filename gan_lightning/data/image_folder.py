@@ -26,6 +26,7 @@ from gan_lightning.data.places import HIDDEN, Place
 from gan_lightning.data.seen import Changed, compare
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder
+from gan_lightning.paths import whole
 from gan_lightning.samples import SampleSet
 from gan_lightning.types import FilePath, NonNegativeFloat, Range, check_ranges
 
@@ -158,7 +159,7 @@ class ImageFolder:
     def _pixels(self, root: Place, names: list[str], form: Form) -> tuple[Pixels, Notes]:
         """The decoded pictures, (len(names), C, H, W), and the notes; as many rows as are corrupt mean nothing."""
         rows = Rows((len(names), *form.shape), np.float32 if form.deep else np.uint8)
-        folder = Path(self.cache_dir).expanduser().absolute() if self.cache_dir else cache_folder("images")
+        folder = whole(self.cache_dir) if self.cache_dir else cache_folder("images")
         key, given = self._key(root, names, form), self._given_levels()
         file = folder / f"{key}.npy"
         cached = read_cache(file, rows)

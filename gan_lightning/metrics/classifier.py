@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from gan_lightning.errors import UserError
 from gan_lightning.files import cache_folder, parse_json, replacing
 from gan_lightning.metrics.extractor import FeatureNetwork
+from gan_lightning.paths import whole
 from gan_lightning.samples import SampleSet
 from gan_lightning.types import Count, FilePath, Range, Seed, check_ranges
 
@@ -164,7 +165,7 @@ class Classifier:
         classes = int(labels.max()) + 1
         with torch.device("meta"):  # no random numbers are spent
             network = ClassifierNetwork(tuple(samples.shape[1:]), classes, self.width)
-        folder = Path(self.cache_dir).expanduser().absolute() if self.cache_dir else cache_folder("classifiers")
+        folder = whole(self.cache_dir) if self.cache_dir else cache_folder("classifiers")
         file = folder / f"{self._key(training, held_out)}.safetensors"
         facts = load(network, file)
         if facts is None:

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from gan_lightning.archives import load_archive
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import cache_folder
+from gan_lightning.paths import whole
 
 AT_ONCE = 32  # pictures of 224 to 299 pixels a side: about half a gigabyte of a deep network's results
 
 
 def weights_file(weights: str | None, url: str) -> Path:
     """The file `weights`, by default one of the URL's name in the cache folder. Raises UserError if it isn't there."""
-    file = Path(weights).expanduser().absolute() if weights else cache_folder("weights") / url.rsplit("/", 1)[1]
+    file = whole(weights) if weights else cache_folder("weights") / url.rsplit("/", 1)[1]
     if not file.is_file():
         raise UserError(
             f"There is no file {file} of weights. Fetch it once, or name another by extractor.weights=FILE:"

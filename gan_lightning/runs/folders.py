@@ -16,7 +16,7 @@ from gan_lightning.config.compose import first_line, plain, without_hydra
 from gan_lightning.config.trust import as_saved, read_data
 from gan_lightning.errors import UserError, WriteFailed, reason
 from gan_lightning.files import replacing, write_failure
-from gan_lightning.paths import typed
+from gan_lightning.paths import typed, whole
 from gan_lightning.processes import is_first_process, tasks, was_requeued
 from gan_lightning.run_folder import CONFIG, HYDRAS, METRICS, RESULTS, SAMPLES, SAVED, last_saved, saved_config
 from gan_lightning.runs.ownership import LOCK, disown, held, own
@@ -42,7 +42,7 @@ def folder_named(config: DictConfig, key: str) -> str:
         raise UserError(f"{key} can't be resolved: {first_line(error)}.") from error
     if not str(folder or "").strip():
         raise UserError(f"{key} is empty, as an unset shell variable is; name a folder, or . for this one.")
-    return str(folder)
+    return os.path.expanduser(str(folder))
 
 
 def reserve(path: str, key: str = "hydra.run.dir") -> Path:
@@ -298,5 +298,5 @@ def identity(config: DictConfig | dict[str, Any], moved: bool = False) -> dict[s
         for name in (*CIRCUMSTANCES, "root") if moved else CIRCUMSTANCES:
             node.pop(name, None)
         if "root" in node:
-            node["root"] = str(Path(node["root"]).expanduser().absolute())
+            node["root"] = str(whole(node["root"]))
     return kept

@@ -20,7 +20,7 @@ from gan_lightning.config.trust import as_saved, settled
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import RunFailed, UserError, enough_memory, printable, reason
 from gan_lightning.files import replacing
-from gan_lightning.paths import READ, WRITTEN
+from gan_lightning.paths import READ, WRITTEN, whole
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked
 from gan_lightning.run_folder import CONFIG, HYDRAS, METRICS, OVERRIDES, SAVED
 from gan_lightning.runs import results
@@ -113,9 +113,9 @@ def fix_paths(config: DictConfig, here: Path) -> None:
     keys = [*READ, *(WRITTEN if Path.cwd() != here.absolute() else ())]
     for key in keys:
         value = OmegaConf.select(config, key)
-        if isinstance(value, str) and (whole := str(here.absolute() / Path(value).expanduser())) != value:
-            OmegaConf.update(config, key, whole)
-            require_text(f"{key}={whole}")
+        if isinstance(value, str) and (path := str(whole(value, here))) != value:
+            OmegaConf.update(config, key, path)
+            require_text(f"{key}={path}")
 
 
 def run_owned(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run:

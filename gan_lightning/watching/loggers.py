@@ -34,6 +34,12 @@ class Events(TensorBoardLogger):
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
         purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
         super().__init__(folder, name="", version="", default_hp_metric=False, **purge)
+        self.folder = folder
+
+    @property
+    def log_dir(self) -> str:
+        """The run's folder; Lightning's own would put the value of a variable for $NAME in it."""
+        return str(self.folder)
 
     @rank_zero_only
     def save(self) -> None:

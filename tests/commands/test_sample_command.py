@@ -15,6 +15,7 @@ from PIL import Image
 from small import small
 
 from gan_lightning import load_generator, train
+from gan_lightning.commands.sample import save
 from gan_lightning.config.build import build
 from gan_lightning.config.places import CONF
 from gan_lightning.pictures import PADDING, grid, scatter, to_pixels
@@ -100,6 +101,41 @@ def test_other_pictures_may_be_beside(trained: Path, sample: Callable[..., Path]
     (here / "holiday.png").write_text("somebody's")
     sample(f"run={trained}", "n=2", "out=.")
     assert {path.name for path in here.glob("*.png")} == {"holiday.png", "00000.png", "00001.png"}
+
+
+@pytest.mark.parametrize("out", ["x.jpg", "X.JPEG"])
+def test_a_jpeg_is_one(trained: Path, sample: Callable[..., Path], here: Path, out: str) -> None:
+    assert sample(f"run={trained}", "n=9", f"out={out}") == Path(out)
+    expected = grid(load_generator(trained).sample(9, seed=0))[0].numpy().astype(int)
+    with Image.open(here / out) as picture:
+        assert (picture.format, picture.mode) == ("JPEG", "L")
+        assert np.abs(np.asarray(picture).astype(int) - expected).mean() < 4
+    assert [path.name for path in here.iterdir()] == [out]
+
+
+def test_transparent_pictures_are_on_white_in_a_jpeg(tmp_path: Path) -> None:
+    images = torch.ones(1, 4, 8, 8)
+    images[:, 1:3], images[:, 3, :, :4] = -1, -1  # red, and nothing on the left
+    save(images, tmp_path / "x.jpg", ".jpg", None)
+    with Image.open(tmp_path / "x.jpg") as picture:
+        assert (picture.format, picture.mode) == ("JPEG", "RGB")
+        nothing, red = (np.asarray(picture.getpixel(place)).astype(int) for place in ((12, 24), (40, 24)))
+    assert np.abs(nothing - [255, 255, 255]).max() < 12
+    assert np.abs(red - [255, 0, 0]).max() < 12
+
+
+@pytest.mark.parametrize("out", ["run_1.0", "seeds.v2/", "x.png/", "there.v2"])
+def test_a_folder_may_have_a_dot_in_its_name(trained: Path, sample: Callable[..., Path], here: Path, out: str) -> None:
+    (here / "there.v2").mkdir()
+    sample(f"run={trained}", "n=1", f"out={out}")
+    assert [path.name for path in (here / out).iterdir()] == ["00000.png"]
+
+
+def test_an_ending_that_is_mistyped(trained: Path, command: Command, here: Path) -> None:
+    outcome = command("sample", f"run={trained}", "out=a b.pgn")
+    assert outcome.status == 2
+    (line,) = outcome.err.splitlines()
+    assert line.endswith("and a folder of that name is 'out=\"a b.pgn/\"'. Did you mean .png?")
 
 
 def test_folders_on_the_way_are_made(trained: Path, sample: Callable[..., Path], here: Path) -> None:
@@ -240,7 +276,18 @@ def test_a_walk_keeps_to_a_class(conditional: Path, sample: Callable[..., Path],
         ("trained", ["label=0"], "label is 0, but this generator was trained without labels (conditioning=none)."),
         ("trained", ["out=table.csv"], "out is table.csv, but images don't fit in a table; name a .png, a .npy"),
         ("points", ["out=folder"], "out is folder, but these samples are vectors; name a .csv or a .npy, or a .png"),
-        ("points", ["out=points.txt"], "out is points.txt, but these samples are vectors"),
+        ("points", ["out=points.txt"], "out is points.txt, but no .txt is written; there are .png, .jpg, .jpeg, .csv,"),
+        ("points", ["out=points.txt/"], "out is points.txt, but these samples are vectors"),
+        (
+            "trained",
+            ["out=x.webp"],
+            "out is x.webp, but no .webp is written; there are .png, .jpg, .jpeg, .csv, .npy, and",
+        ),
+        (
+            "trained",
+            ["interpolate=[0,1]", "frames=1311", "out=walk.jpg"],
+            "out is walk.jpg, but a JPEG has at most 65500",
+        ),
     ],
 )
 def test_what_a_run_can_not_give(

@@ -172,7 +172,7 @@ def test_auto_finds_the_run_whatever_it_has_seen() -> None:
 def of_before(run: RunFolder) -> None:
     """Takes out of a run's configurations what earlier versions had none of."""
     new = ("fit", "range", "class_order", "cache_gib", "changed", "seen", "labels", "label_column", "stack")
-    for file in (run.path / "config.yaml", run.path / ".hydra" / "config.yaml"):
+    for file in (run.path / "config.yaml", run.path / "composed.yaml"):
         config = yaml.safe_load(file.read_text())
         for node in (config["dataset"], config["dataset"]["source"], config["data"], config["data"]["source"]):
             for key in new if isinstance(node, dict) else ():
