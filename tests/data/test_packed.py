@@ -480,11 +480,12 @@ def test_an_archive_that_is_cut_off(tmp_path: Path, pack: Pack, share: float) ->
     assert "it may be damaged or cut off." in text
 
 
-def with_header(path: Path, member: int, place: int, value: bytes, is_sound: bool) -> Path:
-    """A .tar of empty files with other bytes in a header, and the right checksum if that `is_sound`."""
+def with_header(path: Path, member: int, changes: Mapping[int, bytes], is_sound: bool = True) -> Path:
+    """A .tar of empty files with other bytes at some places of a header, and the right checksum if that `is_sound`."""
     content = bytearray(path.read_bytes())
     start = member * tarfile.BLOCKSIZE
-    content[start + place : start + place + len(value)] = value
+    for place, value in changes.items():
+        content[start + place : start + place + len(value)] = value
     if is_sound:
         header = content[start : start + 148] + b" " * 8 + content[start + 156 : start + tarfile.BLOCKSIZE]
         content[start + 148 : start + 156] = b"%06o\0 " % sum(header)
@@ -497,18 +498,23 @@ EMPTY = {f"{number}.png": b"" for number in range(5)}
 
 def test_a_damaged_header_loses_no_pictures_without_a_word(tmp_path: Path) -> None:
     """tarfile ends there, as if all that follows were not."""
-    path = with_header(tarred(tmp_path / "a", EMPTY), 2, 0, b"x", is_sound=False)
+    path = with_header(tarred(tmp_path / "a", EMPTY), 2, {0: b"x"}, is_sound=False)
     assert "which can't be read (its end is missing)" in message(path)
     path = tarred(tmp_path / "b", EMPTY)
     path.write_bytes(path.read_bytes()[: 3 * tarfile.BLOCKSIZE])
     assert "which can't be read (its end is missing)" in message(path)
 
 
-@pytest.mark.parametrize("size", [-512, -1024])
-def test_a_negative_size_is_no_endless_loop(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_SPARSE])
+@pytest.mark.parametrize("size", [-1, -512, -1024])
+def test_a_negative_size_is_no_endless_loop(tmp_path: Path, size: int, kind: bytes) -> None:
+    """A sparse file has another size beside it, which is what tarfile tells."""
     value = struct.pack(">3sBq", b"\xff\xff\xff", 255, size)
-    path = with_header(tarred(tmp_path / "a", EMPTY), 2, 124, value, is_sound=True)
-    assert "which can't be read (2.png has no size)" in message(path)
+    path = with_header(tarred(tmp_path / "a", EMPTY), 2, {124: value, 156: kind})
+    if size == -1 and kind == tarfile.GNUTYPE_SPARSE:  # of no length, after all
+        assert found(path)[1] == {"that are no plain files": ["2.png"]}
+    else:
+        assert "which can't be read (2.png has no size)" in message(path)
 
 
 @zip_and_tar
