@@ -1,7 +1,7 @@
 """Samples with their labels: what a source loads, a loader serves, networks are fed and metrics compare."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Float64, Int, Shaped, UInt8
@@ -41,13 +41,23 @@ def as_units(value: Any) -> Units:
     return Units(scale, shift, names)
 
 
+Kind = Literal["vectors", "signals", "images"]
+KINDS: dict[int, Kind] = {1: "vectors", 2: "signals", 3: "images"}  # by the dimensions of a sample's shape
+
+
+def kind_of(shape: Sequence[int]) -> Kind:
+    """What samples of a shape are: vectors (d,), signals (C, L), or images (C, H, W); of others, as images are."""
+    return KINDS.get(len(shape), "images")
+
+
 class SampleSet(NamedTuple):
     """Samples of one shape, and their labels if they have any.
 
     `samples` are images, uint8 (N, C, H, W) in 0 to 255 as they are stored or float32 in [-1, 1] as networks see them
-    (`as_floats`), or vectors, float32 (N, d) in units of their own. They may be backed by a memory map. `labels` are
-    int64 (N,) indices into `classes`, the class names in index order; without labels they are None and (). `units` tell
-    what the samples are in the numbers of the user's files, where a source has scaled these.
+    (`as_floats`), or vectors, float32 (N, d), or signals, float32 (N, C, L), in units of their own. They may be backed
+    by a memory map. `labels` are int64 (N,) indices into `classes`, the class names in index order; without labels they
+    are None and (). `units` tell what the samples are in the numbers of the user's files, where a source has scaled
+    these.
 
     A round, what one iteration consumes, has a dimension more: k minibatches of B samples, (k, B, ...), and labels
     (k, B).
@@ -74,7 +84,7 @@ class SampleSet(NamedTuple):
         return self._replace(samples=self.samples[:count], labels=None if self.labels is None else self.labels[:count])
 
     def as_floats(self) -> "SampleSet":
-        """As networks see them: uint8 pixels as float32 in [-1, 1], vectors untouched."""
+        """As networks see them: uint8 pixels as float32 in [-1, 1], others untouched."""
         return self._replace(samples=as_floats(self.samples))
 
 
@@ -84,5 +94,5 @@ def _taken(tensor: Shaped[Tensor, "n ..."], rows: Int[Tensor, "..."]) -> Shaped[
 
 
 def as_floats(samples: UInt8[Tensor, " *shape"] | Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
-    """What networks see of samples: uint8 pixels as float32 in [-1, 1], 0 as -1 and 255 as 1; vectors untouched."""
+    """What networks see of samples: uint8 pixels as float32 in [-1, 1], 0 as -1 and 255 as 1; others untouched."""
     return samples.to(torch.float32).mul_(2 / 255).sub_(1) if samples.dtype == torch.uint8 else samples

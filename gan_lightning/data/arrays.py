@@ -1,4 +1,4 @@
-"""Arrays in files as data sets: images or vectors, with labels out of a second array."""
+"""Arrays in files as data sets: images, signals or vectors, with labels out of a second array."""
 
 import hashlib
 import os
@@ -28,16 +28,17 @@ MOST_CLASSES = 10_000  # more are no classes, but numbers that somebody has take
 
 @dataclass(frozen=True)
 class Array:
-    """An array in a .npy, .npz or .pt file, mapped from it where that can be: images, or vectors.
+    """An array in a .npy, .npz or .pt file, mapped from it where that can be: images, signals, or vectors.
 
     Arguments:
         root: the file.
-        sample_shape: [C, H, W] of images, [d] of vectors; see `arranged` for what becomes such.
+        sample_shape: [C, H, W] of images, [C, L] of signals, [d] of vectors; see `arranged` for what becomes such.
         key: which array of the file, if it has several.
         labels: the array of labels, whole numbers or texts: an array of the same file, or else a file beside it.
         range: the numbers [LOW, HIGH] that become -1 and 1; with `data` the lowest and the highest there are, of images
-            altogether and of vectors in each column; with `standard` columns get the mean 0 and the standard deviation
-            1; None leaves vectors as they are. Images of uint8 have their levels, unless it is [LOW, HIGH].
+            altogether, of signals in each channel and of vectors in each column; with `standard` channels and columns
+            get the mean 0 and the standard deviation 1; None leaves both as they are. Images of uint8 have their
+            levels, unless it is [LOW, HIGH].
         changed: whether another array than that of `seen` is refused, or said and accepted.
         seen: the facts that `load_with_facts` has given a run, to go on with the same.
     """
@@ -56,7 +57,8 @@ class Array:
         units_seen(self.seen)
 
     def load(self) -> SampleSet:
-        """Returns images, uint8 or float32 in [-1, 1], (N, c, h, w), or vectors, float32 (N, d), with their units.
+        """Returns images, uint8 or float32 in [-1, 1], (N, c, h, w), signals, float32 (N, C, L), or vectors, float32
+        (N, d), with their units.
 
         Raises UserError for what can't be had, or isn't numbers all of one shape.
         """

@@ -12,7 +12,7 @@ from gan_lightning.data.decoding import Fit, inscribed, middle
 from gan_lightning.data.rounds import MinibatchStream, RoundLoader, RoundSizes
 from gan_lightning.data.sources import ChangeableSource, Source
 from gan_lightning.errors import UserError
-from gan_lightning.samples import SampleSet
+from gan_lightning.samples import SampleSet, kind_of
 from gan_lightning.seeds import mix
 from gan_lightning.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
@@ -23,12 +23,12 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
 
 
 class GANDataModule(LightningDataModule):
-    """Serves real samples: images (C, H, W) in [-1, 1], or vectors (d,) in their own units.
+    """Serves real samples: images (C, H, W) in [-1, 1], or signals (C, L) and vectors (d,) in their own units.
 
     Arguments:
         source: where the samples come from.
         sample_shape: the shape that the networks are built for. Images are converted to it (colour to grey or back,
-            resized); vectors must have it.
+            resized); signals and vectors must have it.
         batch_size: samples of one minibatch, over all devices together. More devices make no larger minibatches, but
             batch normalisation sees the samples of its own device alone.
         critic_updates: how many minibatches each iteration draws; None: as many as the GAN that is trained asks for.
@@ -81,8 +81,7 @@ class GANDataModule(LightningDataModule):
             self.source.load_with_facts() if isinstance(self.source, ChangeableSource) else (self.source.load(), {})
         )
         loaded = self._fitted(samples)
-        what = "vectors" if loaded.samples.ndim == 2 else "images"
-        count = len(loaded.samples)
+        what, count = kind_of(self.sample_shape), len(loaded.samples)
         if isinstance(self.held_out, int | float) and self.held_out > 0:
             share = self.held_out
             held_out = round(share * count) if share < 1 else int(share)
@@ -211,12 +210,14 @@ def require_same_classes(held_out: SampleSet, trained: SampleSet) -> None:
 
 def fit_shape(samples: Tensor, shape: Sequence[int], fit: Fit = "stretch") -> Tensor:
     """The samples in the shape the networks are built for; raises UserError where only the user can tell how."""
-    if samples.ndim == 2:
-        dimensions = samples.shape[1]
-        if list(shape) != [dimensions]:
+    found = list(samples.shape[1:])
+    kind = kind_of(found)
+    if kind != "images":
+        if list(shape) != found:
+            size = f"of {found[0]} numbers" if kind == "vectors" else f"of {found[0]} channels and {found[1]} steps"
             raise UserError(
-                f"dataset.sample_shape is {list(shape)}, but the data set has vectors of {dimensions} numbers;"
-                f" set dataset.sample_shape=[{dimensions}]."
+                f"dataset.sample_shape is {list(shape)}, but the data set has {kind} {size}; set"
+                f" dataset.sample_shape={str(found).replace(' ', '')}."
             )
         return samples
     if len(shape) != 3:

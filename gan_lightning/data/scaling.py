@@ -28,21 +28,24 @@ def require_levels(levels: Levels) -> None:
 
 
 def arranged(array: NDArray[Any], shape: Sequence[int], root: Path) -> NDArray[Any]:
-    """An array of numbers as images (N, c, h, w) or vectors (N, d), as `shape`, that of a sample, asks for.
+    """An array of numbers as images (N, c, h, w), signals (N, C, L) or vectors (N, d): what `shape`, a sample's, asks.
 
     Images may be grey without a dimension for that, (N, H, W), have their channels last, or be flattened, (N, C * H *
-    W). Raises UserError, which tells the array's shape and type, for anything else.
+    W); signals may have their channels last too, (N, L, C), or be flattened, (N, C * L), so that those of one channel
+    are (N, L). Raises UserError, which tells the array's shape and type, for anything else.
     """
     found = f"dataset.root is {root}, which has an array of shape {array.shape} and type {array.dtype}"
     if array.dtype.kind not in "biuf":
         raise UserError(f"{found}; expected whole or real numbers.")
     if array.ndim == 0 or 0 in array.shape:
         raise UserError(f"{found}: there is nothing in it.")
-    fitting = _as_images(array, shape) if len(shape) == 3 else _as_vectors(array, shape)
+    arrange = {1: _as_vectors, 2: _as_signals, 3: _as_images}.get(len(shape))
+    fitting = arrange(array, shape) if arrange else None
     if fitting is None:
         raise UserError(
             f"{found}, while dataset.sample_shape is {list(shape)}; expected (N, C, H, W), (N, H, W, C) or (N, H, W)"
-            " for images, dataset.sample_shape=[C,H,W], and (N, d) for vectors, dataset.sample_shape=[d]."
+            " for images, dataset.sample_shape=[C,H,W], (N, C, L), (N, L, C) or, of one channel, (N, L) for signals,"
+            " all of that length, dataset.sample_shape=[C,L], and (N, d) for vectors, dataset.sample_shape=[d]."
         )
     return fitting
 
@@ -62,8 +65,16 @@ def _as_images(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any] | None
     return None
 
 
+def _as_signals(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any] | None:
+    if array.ndim == 2 and array.shape[1] == prod(shape):
+        return array.reshape(-1, *shape)
+    if array.shape[1:] == tuple(shape):
+        return array
+    return array.transpose(0, 2, 1) if array.shape[1:] == tuple(reversed(shape)) else None
+
+
 def _as_vectors(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any] | None:
-    if len(shape) != 1 or array.ndim > 2:
+    if array.ndim > 2:
         return None
     return array.reshape(-1, 1) if array.ndim == 1 else array
 
@@ -71,13 +82,14 @@ def _as_vectors(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any] | Non
 def scaled(
     values: NDArray[Any], levels: Levels, known: Units | None, root: Path, names: Sequence[str] = ()
 ) -> tuple[Tensor, Units]:
-    """Images (N, C, H, W) or vectors (N, d) as samples, and their units: the `known` ones, or those of `levels`.
+    """Images (N, C, H, W), signals (N, C, L) or vectors (N, d) as samples, and their units: the `known` ones, or those
+    of `levels`.
 
-    `data` brings the lowest and the highest number of all pixels, or of each column, to -1 and 1; `standard` each
-    column's mean to 0 and its standard deviation to 1; a pair of levels becomes -1 and 1, and None leaves vectors as
-    they are. Images of uint8 stay so, unless a pair of levels is given; pixels beyond -1 and 1 are cut off, which is
-    said. `names` are those of the columns, for messages and units. Raises UserError for numbers that aren't finite, and
-    where `levels` don't fit.
+    `data` brings the lowest and the highest number of all pixels, of each of the signals' channels, or of each column,
+    to -1 and 1; `standard` each channel's or column's mean to 0 and its standard deviation to 1; a pair of levels
+    becomes -1 and 1, and None leaves signals and vectors as they are. Images of uint8 stay so, unless a pair of levels
+    is given; pixels beyond -1 and 1 are cut off, which is said. `names` are those of the columns, for messages and
+    units. Raises UserError for numbers that aren't finite, and where `levels` don't fit.
     """
     are_images = values.ndim == 4
     if are_images and values.dtype == np.uint8 and not isinstance(levels, list | tuple):

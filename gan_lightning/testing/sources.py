@@ -23,9 +23,9 @@ def check_source(source: Source) -> None:
     """Raises AssertionError unless a source can be trained on.
 
     It is a frozen dataclass of plain values. `load` gives a `SampleSet` as that describes it: images (N, C, H, W),
-    uint8 or float32 in [-1, 1], or finite float32 vectors (N, d), at least one; int64 labels (N,) within `classes`, or
-    neither. It gives the same each time, of an equal source too, and leaves torch's random numbers as they are. All
-    samples are loaded, three times.
+    uint8 or float32 in [-1, 1], finite float32 signals (N, C, L) or such vectors (N, d), at least one; int64 labels
+    (N,) within `classes`, or neither. It gives the same each time, of an equal source too, and leaves torch's random
+    numbers as they are. All samples are loaded, three times.
     """
     require_kind(source, "a source", Source)
     require_configurable(source)
@@ -53,16 +53,16 @@ def _loaded(source: Source, other: Source) -> SampleSet:
 
 
 def _check_samples(source: Source, samples: object) -> None:
-    expected = "images, uint8 or float32 (N, C, H, W), or vectors, float32 (N, d)"
+    expected = "images, uint8 or float32 (N, C, H, W), signals, float32 (N, C, L), or vectors, float32 (N, d)"
     require(isinstance(samples, Tensor), source, expected, type(samples).__name__)
     assert isinstance(samples, Tensor)
-    allowed = {4: (torch.uint8, torch.float32), 2: (torch.float32,)}.get(samples.ndim, ())
+    allowed = {4: (torch.uint8, torch.float32), 3: (torch.float32,), 2: (torch.float32,)}.get(samples.ndim, ())
     require(samples.dtype in allowed, source, expected, f"{samples.dtype} {tuple(samples.shape)}")
     require(samples.numel() > 0, source, "samples", f"none, shape {tuple(samples.shape)}")
     if samples.dtype == torch.float32:
         low, high = torch.aminmax(samples)
         require(bool((high - low).isfinite()), source, "finite samples", "others")
-        fits = samples.ndim == 2 or bool(low >= -1 and high <= 1)
+        fits = samples.ndim != 4 or bool(low >= -1 and high <= 1)
         require(fits, source, "images of float32 in [-1, 1]", f"{low:g} to {high:g}")
 
 

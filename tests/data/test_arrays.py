@@ -14,6 +14,7 @@ from gan_lightning.samples import SampleSet
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 3, 4, 5)).astype(np.uint8)
+SIGNALS = RANDOM.normal([[[100.0]], [[0.5]]], [[[5.0]], [[0.01]]], (2, 9, 7)).transpose(1, 0, 2)  # two channels of 7
 POINTS = np.array([[1000.0, -0.5], [2000.0, 0.25], [1250.0, 0.5]])
 
 
@@ -84,6 +85,40 @@ def test_vectors_there_and_back(tmp_path: Path, levels: Any) -> None:
     np.testing.assert_allclose(found.units.restore(found.samples).numpy(), POINTS, atol=1e-4)
 
 
+@pytest.mark.parametrize("stored", [SIGNALS, SIGNALS.transpose(0, 2, 1), SIGNALS.reshape(9, -1)])
+def test_signals_have_their_channels_first(tmp_path: Path, stored: Any) -> None:
+    found = loaded(tmp_path, stored, [2, 7], range=None)
+    assert found.samples.dtype == torch.float32
+    np.testing.assert_allclose(found.samples.numpy(), SIGNALS, rtol=1e-6)
+
+
+def test_signals_of_one_channel_need_no_dimension_for_it(tmp_path: Path) -> None:
+    found = loaded(tmp_path, SIGNALS[:, 1], [1, 7], range=None)
+    np.testing.assert_allclose(found.samples.numpy(), SIGNALS[:, 1:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("levels", ["data", "standard", [0, 1000], None])
+def test_signals_there_and_back_in_the_units_of_each_channel(tmp_path: Path, levels: Any) -> None:
+    found = loaded(tmp_path, SIGNALS, [2, 7], range=levels)
+    each = found.samples.transpose(0, 1).flatten(1)
+    if levels == "data":
+        assert torch.stack(each.aminmax(dim=1)).tolist() == [pytest.approx([-1, -1]), pytest.approx([1, 1])]
+    elif levels == "standard":
+        torch.testing.assert_close(each.mean(1), torch.zeros(2), atol=1e-4, rtol=0)
+        torch.testing.assert_close(each.std(1, correction=0), torch.ones(2))
+    elif levels is None:
+        np.testing.assert_allclose(found.samples.numpy(), SIGNALS, rtol=1e-6)
+    else:
+        assert float(each.min()) == pytest.approx(SIGNALS.min() / 500 - 1)
+    assert found.units is not None
+    assert len(found.units.scale) == (2 if levels in ("data", "standard") else 1)
+    np.testing.assert_allclose(found.units.restore(found.samples).numpy(), SIGNALS, atol=1e-4)
+
+
+def test_signals_beyond_the_range_are_kept(tmp_path: Path) -> None:
+    assert float(loaded(tmp_path, SIGNALS, [2, 7], range=[0, 1]).samples.max()) > 100
+
+
 def test_a_column_that_is_the_same_everywhere_is_restored(tmp_path: Path) -> None:
     for levels in ("data", "standard"):
         found = loaded(tmp_path, np.array([[1.0, 7.0], [2.0, 7.0]]), [2], range=levels)
@@ -132,6 +167,10 @@ def test_pt_and_labels_in_a_file_beside_it(tmp_path: Path) -> None:
         (np.zeros((0, 3)), [3], "shape (0, 3) and type float64: there is nothing in it"),
         (np.zeros((2, 3, 4)), [3], "shape (2, 3, 4) and type float64, while dataset.sample_shape is [3]"),
         (np.zeros((2, 5, 4, 4)), [3, 4, 6], "shape (2, 5, 4, 4) and type float64, while dataset.sample_shape is"),
+        (np.zeros((2, 3, 4)), [3, 5], "shape (2, 3, 4) and type float64, while dataset.sample_shape is [3, 5]"),
+        (np.zeros((2, 8)), [1, 9], "(N, L) for signals, all of that length, dataset.sample_shape=[C,L]"),
+        (np.zeros((2, 3, 4)), [1, 2, 3, 4], "while dataset.sample_shape is [1, 2, 3, 4]; expected (N, C, H, W)"),
+        (np.full((2, 2, 4), np.nan), [2, 4], "16 NaN and 0 infinite numbers, in 2 of 2 samples"),
         (np.array([[1, np.nan], [np.inf, np.nan], [1, 2]]), [2], "2 NaN and 1 infinite numbers, in 2 of 3 samples"),
     ],
 )

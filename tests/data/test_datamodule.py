@@ -255,6 +255,17 @@ class TestFitShape:
             " set dataset.sample_shape=[2]."
         )
 
+    @pytest.mark.parametrize("shape", [(2,), (3, 4), (1, 2, 3)])
+    def test_signals_are_of_their_shape(self, shape):
+        samples = torch.zeros(5, 2, 3)
+        assert fit_shape(samples, [2, 3]) is samples
+        with pytest.raises(UserError) as caught:
+            fit_shape(samples, shape)
+        assert str(caught.value) == (
+            f"dataset.sample_shape is {list(shape)}, but the data set has signals of 2 channels and 3 steps;"
+            " set dataset.sample_shape=[2,3]."
+        )
+
     @pytest.mark.parametrize("shape", [(2,), (8, 8)])
     def test_images_as_vectors(self, shape):
         with pytest.raises(UserError) as caught:

@@ -53,6 +53,11 @@ def array(root: Path, patch: pytest.MonkeyPatch) -> Source:
     return Array(str(root / "a.npz"), [2], labels="y")
 
 
+def signals(root: Path, patch: pytest.MonkeyPatch) -> Source:
+    np.save(root / "a.npy", np.arange(60.0).reshape(6, 2, 5))
+    return Array(str(root / "a.npy"), [2, 5])
+
+
 TOYS = [Ring(count=50), Grid(count=50), SwissRoll(count=50), PointMass(count=50), Gaussian1d(count=50)]
 BUNDLED: list[Source] = [*TOYS, Digits(), ImbalancedDigits()]
 WRITTEN: dict[str, tuple[type, Write]] = {
@@ -62,6 +67,7 @@ WRITTEN: dict[str, tuple[type, Write]] = {
     "celeba": (CelebA, celeba),
     "pictures": (ImageFolder, pictures),
     "array": (Array, array),
+    "signals": (Array, signals),
 }
 
 
