@@ -1,7 +1,7 @@
-"""Samples as pictures a person can look at: images in [-1, 1] as grids, points as scatter plots."""
+"""Samples as pictures a person can look at: images in [-1, 1] as grids, points as scatter plots; signals: curves.py."""
 
 import csv
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,11 +82,16 @@ def save_jpeg(pixels: Tensor, path: Path) -> None:
 
 def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:
     """Writes images (N, C, H, W) in [-1, 1] at native size as folder/00000.png, 00001.png, …; returns the paths."""
+    return save_each(to_pixels(images if images.shape[1] == 4 else drawable(images)), folder)
+
+
+def save_each(pictures: Iterable[Tensor], folder: Path) -> Sequence[Path]:
+    """Writes pictures (C, H, W), uint8, as folder/00000.png, 00001.png, …; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{index:05d}.png" for index in range(len(images))]
-    stored = images if images.shape[1] == 4 else drawable(images)
-    for pixels, path in zip(to_pixels(stored), paths, strict=True):
-        save_png(pixels, path)
+    paths = []
+    for index, pixels in enumerate(pictures):
+        paths.append(folder / f"{index:05d}.png")
+        save_png(pixels, paths[-1])
     return paths
 
 
@@ -122,6 +127,11 @@ def scatter(
     draw(axes, real, fake, values, low, high)
     if real is not None:
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    return rendered(canvas)
+
+
+def rendered(canvas: Any) -> Tensor:
+    """matplotlib's canvas as a picture (3, height, width), uint8."""
     canvas.draw()
     pixels = torch.frombuffer(bytearray(canvas.buffer_rgba()), dtype=torch.uint8)
     return pixels.view(*reversed(canvas.get_width_height()), 4)[..., :3].permute(2, 0, 1).contiguous()

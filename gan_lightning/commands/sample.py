@@ -7,6 +7,7 @@ python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=wal
 """
 
 import errno
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from gan_lightning.sampling.sampler import Sampler
 
 
+log = logging.getLogger(__name__)
+
+MOST_CURVES = 64  # in one picture
+SKETCH = (240, 480)  # height and width of a signal's own picture
 JPEG = (".jpg", ".jpeg")
 SINGLE = (".png", *JPEG, ".csv", ".npy")  # endings of the names of files that all samples go into
 ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")  # by which a name looks like a file's, as .0 at the end of run_1.0 doesn't
@@ -108,7 +113,7 @@ def require_free(out: str, kind: str) -> None:
 
 
 def draw(options: Sampling, generator: "Sampler") -> "Tensor":
-    """The samples that the options ask for: (N, C, H, W) in [-1, 1], or vectors (N, d)."""
+    """The samples that the options ask for: (N, C, H, W) in [-1, 1], signals (N, C, L) or vectors (N, d)."""
     label = options.label
     if str(label) in generator.classes:  # a name such as 2 goes before the number
         label = str(label)
@@ -124,8 +129,9 @@ def draw(options: Sampling, generator: "Sampler") -> "Tensor":
 def save(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None" = None) -> Path:
     """Writes samples as a picture, a table, an array or single pictures, by the `kind` of the name `out`; returns it.
 
-    Tables and arrays are in the numbers of the data set's files, which `units` lead to; points are drawn as networks
-    see them, since columns of different units share no scale. Raises UserError where that is no place for them.
+    Tables, arrays and curves are in the numbers of the data set's files, which `units` lead to; points are drawn as
+    networks see them, since columns of different units share no scale. Raises UserError where that is no place for
+    them.
     """
     require_place(samples, out, kind, units)
     try:
@@ -140,10 +146,9 @@ def save(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "d
 
 def require_place(samples: "Tensor", out: Path, kind: str, units: "data.Units | None") -> None:
     """Raises UserError where the name of `out` is none for such samples."""
-    are_images = samples.ndim == 4
-    if are_images and kind == ".csv" and not (units and units.names):
+    if samples.ndim == 4 and kind == ".csv" and not (units and units.names):
         raise UserError(f"out is {out}, but images don't fit in a table; name a .png, a .npy, or a folder.")
-    if not are_images and kind not in SINGLE:
+    if samples.ndim == 2 and kind not in SINGLE:
         raise UserError(
             f"out is {out}, but these samples are vectors; name a .csv or a .npy, or a .png to see them drawn."
         )
@@ -151,22 +156,53 @@ def require_place(samples: "Tensor", out: Path, kind: str, units: "data.Units | 
 
 def write(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None") -> None:
     """The same for a name that is one for them."""
-    from gan_lightning.pictures import LARGEST_JPEG, grid, save_jpeg, save_png, save_pngs, save_table, scatter
+    from gan_lightning.pictures import LARGEST_JPEG, save_each, save_jpeg, save_png, save_pngs, save_table
 
+    is_signal = samples.ndim == 3
     numbers = units.restore(samples) if units else samples
     if kind == ".csv":
-        save_table(numbers.flatten(1), out, units.names if units else ())
+        save_table(numbers.flatten(1), out, steps(samples) if is_signal else units.names if units else ())
     elif kind == ".npy":
         save_array(numbers, out)
     elif kind in SINGLE:
-        picture = grid(samples, columns) if samples.ndim == 4 else scatter(None, samples)
-        if kind in JPEG and (side := max(picture.shape)) > LARGEST_JPEG:
+        drawn = picture(samples, columns, units)
+        if kind in JPEG and (side := max(drawn.shape)) > LARGEST_JPEG:
             raise UserError(
                 f"out is {out}, but a JPEG has at most {LARGEST_JPEG} pixels a side, not {side}; name a .png."
             )
-        (save_jpeg if kind in JPEG else save_png)(picture, out)
+        (save_jpeg if kind in JPEG else save_png)(drawn, out)
+    elif is_signal:
+        from gan_lightning.curves import sketched
+
+        save_each(sketched(samples, samples, *SKETCH), out)
     else:
         save_pngs(samples, out)
+
+
+def steps(signals: "Tensor") -> list[str]:
+    """The columns' names of signals (N, C, L) in a table, channel after channel: c0_t0, c0_t1, …"""
+    channels, length = signals.shape[1:]
+    return [f"c{channel}_t{step}" for channel in range(channels) for step in range(length)]
+
+
+def picture(samples: "Tensor", columns: int | None, units: "data.Units | None") -> "Tensor":
+    """All samples in one picture: a grid of images or, with `columns`, of sketched signals; curves, or points.
+
+    Of more signals than can be told apart, the first are drawn, which is said.
+    """
+    from gan_lightning.curves import as_panels, curves, sketches
+    from gan_lightning.pictures import grid, scatter
+
+    if samples.ndim == 2:
+        return scatter(None, samples)
+    if samples.ndim == 4:
+        return grid(samples, columns)
+    if columns:
+        return grid(sketches(samples, samples), columns)
+    shown = samples[:MOST_CURVES]
+    if len(shown) < len(samples):
+        log.warning("The picture has the curves of the first %s of %s signals.", len(shown), len(samples))
+    return curves(as_panels(shown), max(1, round(len(shown) ** 0.5)), samples, units)
 
 
 def save_array(samples: "Tensor", path: Path) -> None:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import logging
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -30,15 +31,17 @@ VERSION = 1  # of the networks and their training: a change retires all kept cla
 FEATURES = 64
 BATCH_SIZE = 128
 PASSES = 30  # through the samples, at most
-GRID = 14  # the first convolution's stride brings larger images down to about so many rows
+GRID = 14  # the first convolution's stride brings larger images down to about so many rows,
+STEPS = 64  # and longer signals to so many steps
 CHUNK = 4096  # samples hashed at once, since they may be mapped from a file larger than the memory
 
 
 class ClassifierNetwork(nn.Module):
-    """Samples of `shape`, uint8 (N, C, H, W) or float32 (N, d) -> features (N, 64), not negative, and logits (N, K).
+    """Samples of `shape`, uint8 (N, C, H, W), float32 (N, C, L) or (N, d) -> features (N, 64), not negative, and logits
+    (N, K).
 
-    Images pass three convolutions with batch normalisation, of `width`, 2 and 4 times as many channels, vectors two
-    layers of 8 times `width`; then comes the layer of features, and one linear layer of logits.
+    Images and signals pass three convolutions with batch normalisation, of `width`, 2 and 4 times as many channels,
+    vectors two layers of 8 times `width`; then comes the layer of features, and one linear layer of logits.
     """
 
     shift: Tensor
@@ -49,12 +52,15 @@ class ClassifierNetwork(nn.Module):
         images = len(shape) == 3
         self.register_buffer("shift", torch.full(shape[:1], 127.5 if images else 0.0))
         self.register_buffer("scale", torch.full(shape[:1], 127.5 if images else 1.0))
-        self.body = _convolutions(shape, width) if images else _perceptron(shape[0], width)
+        self.body = _convolutions(shape, width) if len(shape) > 1 else _perceptron(shape[0], width)
         self.head = nn.Linear(FEATURES, classes)
 
-    def standardize(self, vectors: Float[Tensor, "n d"]) -> None:
-        """Makes vectors (N, d) like these have mean 0 and standard deviation 1 in each dimension inside."""
-        std, mean = torch.std_mean(vectors.double(), dim=0, correction=0)
+    def standardize(self, samples: Float[Tensor, "n c ..."]) -> None:
+        """Makes vectors (N, d) or signals (N, C, L) like these have mean 0 and standard deviation 1 in each dimension,
+        or channel, inside.
+        """
+        axes = [axis for axis in range(samples.ndim) if axis != 1]
+        std, mean = torch.std_mean(samples.double(), dim=axes, correction=0)
         self.shift.copy_(mean)
         self.scale.copy_(torch.where(std > 0, std, 1.0))
 
@@ -66,13 +72,14 @@ class ClassifierNetwork(nn.Module):
 
 
 def _convolutions(shape: tuple[int, ...], width: int) -> nn.Sequential:
-    channels, height, columns = shape
-    stride = max(1, min(height, columns) // GRID)
-    flat = 4 * width * -(-height // (4 * stride)) * -(-columns // (4 * stride))
+    channels, *size = shape
+    stride = max(1, min(size) // (GRID if len(size) == 2 else STEPS))
+    flat = 4 * width * prod(-(-length // (4 * stride)) for length in size)
+    layers = (nn.Conv2d, nn.BatchNorm2d) if len(size) == 2 else (nn.Conv1d, nn.BatchNorm1d)
     return nn.Sequential(
-        *_convolution(channels, width, stride),
-        *_convolution(width, 2 * width, 2),
-        *_convolution(2 * width, 4 * width, 2),
+        *_convolution(channels, width, stride, *layers),
+        *_convolution(width, 2 * width, 2, *layers),
+        *_convolution(2 * width, 4 * width, 2, *layers),
         nn.Flatten(),
         nn.Linear(flat, FEATURES, bias=False),
         nn.BatchNorm1d(FEATURES),
@@ -80,12 +87,18 @@ def _convolutions(shape: tuple[int, ...], width: int) -> nn.Sequential:
     )
 
 
-def _convolution(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
-    """Divides the height and the width by `stride`, rounded up; windows overlap."""
+def _convolution(
+    inputs: int,
+    outputs: int,
+    stride: int,
+    convolution: type[nn.Conv1d | nn.Conv2d],
+    norm: type[nn.BatchNorm1d | nn.BatchNorm2d],
+) -> list[nn.Module]:
+    """Divides the height and the width, or the length, by `stride`, rounded up; windows overlap."""
     reach = (stride + 1) // 2
     return [
-        nn.Conv2d(inputs, outputs, 2 * reach + 1, stride, padding=reach, bias=False),
-        nn.BatchNorm2d(outputs),
+        convolution(inputs, outputs, 2 * reach + 1, stride, padding=reach, bias=False),
+        norm(outputs),
         nn.ReLU(),
     ]
 
@@ -103,7 +116,7 @@ def train_classifier(
     steps: int = 2000,
     width: int = 16,
 ) -> ClassifierNetwork:
-    """A classifier of samples, uint8 (N, C, H, W) or float32 (N, d), by labels 0 to classes - 1, int64 (N,).
+    """A classifier of samples, uint8 (N, C, H, W) or float32 (N, ...), by labels 0 to classes - 1, int64 (N,).
 
     `width` is `ClassifierNetwork`'s. `steps` steps of Adam on minibatches of 128, fewer where they would pass through
     the samples more than 30 times, with the rate of Smith and Topin 2017 (arXiv:1708.07120): up to 0.01 in the first
@@ -114,7 +127,7 @@ def train_classifier(
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = ClassifierNetwork(tuple(samples.shape[1:]), classes, width)
-        if samples.ndim == 2:
+        if samples.ndim < 4:
             network.standardize(samples)
         optimizer = torch.optim.Adam(network.parameters(), fused=True)
         rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.01, total_steps=steps)

@@ -17,7 +17,7 @@ class FeatureNetwork:
 
     | field | what it is |
     | --- | --- |
-    | `module` | maps samples, uint8 (N, C, H, W) or float32 (N, d), to features (N, D) and logits (N, K), or None |
+    | `module` | maps samples, uint8 (N, C, H, W) or float32 (N, ...), to features (N, D) and logits (N, K), or None |
     | `name`, `resize` | for the protocol of every number: what the network is called, and how it resizes images |
     | `sha256`, `facts` | the same: the hash of its weights ("" without any), and what is known of it (its accuracy) |
     | `own_classes` | whether the logits are of the classes of the data set that it was opened with |

@@ -12,17 +12,20 @@ from gan_lightning.samples import SampleSet
 
 
 class Flattened(nn.Module):
-    """Images, uint8 (N, C, H, W) -> (N, C * H * W) in [-1, 1]; vectors (N, d) as they are. No logits."""
+    """Images, uint8 (N, C, H, W) -> (N, C * H * W) in [-1, 1]; signals (N, C, L) -> (N, C * L), and vectors (N, d), as
+    they are. No logits.
+    """
 
     def forward(
-        self, samples: UInt8[Tensor, "n c h w"] | Float[Tensor, "n d"]
+        self, samples: UInt8[Tensor, "n c h w"] | Float[Tensor, "n c l"] | Float[Tensor, "n d"]
     ) -> tuple[Float[Tensor, "n features"], None]:
-        return (samples.flatten(1).float() / 127.5 - 1 if samples.dtype == torch.uint8 else samples), None
+        flat = samples.flatten(1)
+        return (flat.float() / 127.5 - 1 if flat.dtype == torch.uint8 else flat), None
 
 
 @dataclass(frozen=True)
 class Identity:
-    """No network: distances of pixels, or of points. Apt for points in the plane; blind to what pictures show."""
+    """No network: distances of pixels, steps or points. Apt for points in the plane; blind to what pictures show."""
 
     learns: ClassVar[bool] = False
 

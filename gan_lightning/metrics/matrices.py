@@ -22,6 +22,6 @@ def as_matrix(values: Num[Tensor, "..."], name: str) -> Float64[Tensor, "n d"]:
 
 
 def flattened(samples: Num[Tensor, "n ..."]) -> Float64[Tensor, "n d"]:
-    """Samples as vectors (N, d) in float64: images, uint8 (N, C, H, W), in [-1, 1], and vectors (N, d) as they are."""
+    """Samples as vectors (N, d) in float64: images, uint8 (N, C, H, W), in [-1, 1]; others, (N, ...), as they are."""
     flat = samples.flatten(1).double()
     return flat if samples.is_floating_point() else flat / 127.5 - 1

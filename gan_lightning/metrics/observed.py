@@ -23,7 +23,7 @@ class Observed:
 
     | field | what it is |
     | --- | --- |
-    | `samples` | images, uint8 (N, C, H, W) in 0 to 255, or vectors, float32 (N, d) |
+    | `samples` | images, uint8 (N, C, H, W) in 0 to 255, signals, float32 (N, C, L), or vectors, float32 (N, d) |
     | `features` | an extractor's, (N, D), float32 |
     | `logits` | an extractor's, of classes, (N, K); None without any |
     | `labels` | int64 (N,): the true classes of real samples; those that generated ones were asked for; or None |

@@ -11,6 +11,7 @@ from gan_lightning.archives import load_archive
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import cache_folder
 from gan_lightning.paths import whole
+from gan_lightning.samples import kind_of
 
 AT_ONCE = 32  # pictures of 224 to 299 pixels a side: about half a gigabyte of a deep network's results
 
@@ -47,7 +48,7 @@ def fill(network: nn.Module, file: Path) -> None:
 def require_pictures(samples: Num[Tensor, "n ..."], extractor: str) -> None:
     """Raises UserError unless samples are grey or colour images, (N, 1, H, W) or (N, 3, H, W)."""
     if samples.ndim != 4 or samples.shape[1] not in (1, 3):
-        kind = "vectors" if samples.ndim == 2 else f"images of {samples.shape[1]} channels"
+        kind = f"images of {samples.shape[1]} channels" if samples.ndim == 4 else kind_of(samples.shape[1:])
         raise UserError(
             f"extractor={extractor} looks at grey or colour pictures, but this data set's samples are {kind}:"
             " use extractor=classifier or extractor=identity."

@@ -19,6 +19,7 @@ from gan_lightning.run_folder import GENERATOR, LAST, RESULTS, SAMPLES
 from gan_lightning.runs import results
 from gan_lightning.runs.parts import RunParts
 from gan_lightning.runs.results import Health, Results, Run, finite
+from gan_lightning.samples import kind_of
 from gan_lightning.sampling.checkpoints import Checkpoint
 from gan_lightning.sampling.files import read_generator
 from gan_lightning.training.checkpoint import save_average
@@ -118,8 +119,8 @@ def from_checkpoint(checkpoint: Checkpoint, model: GAN, seed: int) -> Results:
 
 def sample_grids(folder: Path, config: DictConfig, parts: RunParts) -> SampleGrids:
     """What draws a run's pictures."""
-    shown = config.samples.count if len(parts.data.sample_shape) == 3 else POINTS
-    return parts.samples(folder=folder, real=parts.data.first(shown).as_floats().samples, seed=config.seed)
+    shown = POINTS if kind_of(parts.data.sample_shape) == "vectors" else config.samples.count
+    return parts.samples(folder=folder, real=parts.data.first(shown).as_floats(), seed=config.seed)
 
 
 def parameters(model: GAN) -> dict[str, int]:

@@ -40,7 +40,8 @@ class Sampler:
         self.units = units  # that lead from samples to the numbers of the data set's files, if it has scaled these
 
     def sample(self, n: int, seed: int = 0, label: int | str | None = None) -> Float32[Tensor, "{n} ..."]:
-        """Images (n, C, H, W) in [-1, 1], or vectors (n, d), on the CPU; the same arguments give the same samples.
+        """Images (n, C, H, W) in [-1, 1], signals (n, C, L) or vectors (n, d), on the CPU; the same arguments give the
+        same samples.
 
         `label` is the class of all of them, by number or name, for a conditional generator; without it the classes
         take turns.

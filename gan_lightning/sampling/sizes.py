@@ -106,7 +106,7 @@ def require_drawable(generator: Generator, prior: Prior, path: Path) -> tuple[in
             latents = prior.draw(1, generator.latent_dim, device=device)
             labels = torch.zeros(1, dtype=torch.int64, device=device) if generator.classes else None
             sample = generator.eval()(latents, labels)[0]
-        if sample.ndim not in (1, 3) or not sample.is_floating_point():
+        if sample.ndim not in (1, 2, 3) or not sample.is_floating_point():
             raise ValueError(f"its samples have shape {tuple(sample.shape)}")
     except Outgrown as error:
         raise UserError(f"{path} names a generator whose single sample takes {LARGEST >> 20} MiB or more.") from error

@@ -25,6 +25,7 @@ from gan_lightning.losses.regularizers import (
 from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.layers import ends_in_sigmoid, uses_batch_statistics, uses_spectral_norm
+from gan_lightning.samples import kind_of
 from gan_lightning.sampling.latents import Prior
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter
 
@@ -130,7 +131,8 @@ def refuse_data(parts: Parts, adapter: DiscriminatorAdapter, real: Tensor) -> No
     for name, regularizer in parts.regularizers.items():
         transformation = getattr(regularizer, "transformation", regularizer)
         if isinstance(transformation, Transformation) and transformation.needs_images and real.ndim != 4:
-            raise ValueError(f"{name} alters images, but the data set has vectors; leave it out, or use instance_noise")
+            kind = kind_of(real.shape[1:])
+            raise ValueError(f"{name} alters images, but the data set has {kind}; leave it out, or use instance_noise")
     labels = torch.zeros(len(real), dtype=torch.int64, device=real.device)
     modes = [(network, network.training) for network in (generator, discriminator)]
     for network, _ in modes:
@@ -167,6 +169,8 @@ def tried(network: nn.Module, name: str, inputs: Tensor, labels: Tensor | None) 
 
 
 # What is unwise.
+
+ROUNDING = 1e-6  # of numbers that are scaled to [-1, 1]
 
 
 class Circumstances(NamedTuple):
@@ -239,12 +243,16 @@ def penalty_in_half_precision(parts: Parts, given: Circumstances) -> str | None:
     )
 
 
-def sigmoid_for_images(parts: Parts, given: Circumstances) -> str | None:
-    if given.real.ndim != 4 or not ends_in_sigmoid(parts.generator):
+def sigmoid_below_zero(parts: Parts, given: Circumstances) -> str | None:
+    below_zero = given.real.ndim == 4 or (given.real.ndim == 3 and float(given.real.min()) < 0)
+    if not below_zero or not ends_in_sigmoid(parts.generator):
         return None
+    what, place, low = (
+        ("pixels", "in [-1, 1]", "dark") if given.real.ndim == 4 else ("steps", "below 0 too", "negative")
+    )
     return (
-        "the generator ends in a sigmoid, so that its pixels lie in [0, 1], but those of the data in [-1, 1]: the"
-        " discriminator tells them by the dark ones; use network.generator.output_activation=tanh"
+        f"the generator ends in a sigmoid, so that its {what} lie in [0, 1], but those of the data {place}: the"
+        f" discriminator tells them by the {low} ones; use network.generator.output_activation=tanh"
     )
 
 
@@ -260,7 +268,7 @@ def tanh_for_pixels_from_zero(parts: Parts, given: Circumstances) -> str | None:
 
 def tanh_for_far_points(parts: Parts, given: Circumstances) -> str | None:
     reach = float(given.real.abs().max())
-    if given.real.ndim != 2 or reach <= 1 or not ends_in_tanh(parts.generator):
+    if given.real.ndim == 4 or reach <= 1 + ROUNDING or not ends_in_tanh(parts.generator):
         return None
     return (
         "the generator ends in tanh, so that its samples lie in [-1, 1], but those of the data reach"
@@ -274,7 +282,7 @@ CAUTIONS: tuple[Callable[[Parts, Circumstances], str | None], ...] = (
     sigmoid_before_logits,
     recipe_without_spectral_norm,
     penalty_in_half_precision,
-    sigmoid_for_images,
+    sigmoid_below_zero,
     tanh_for_pixels_from_zero,
     tanh_for_far_points,
 )

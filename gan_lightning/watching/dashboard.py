@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, pad
+from torch.nn.functional import adaptive_avg_pool1d, adaptive_avg_pool2d, pad
 
+from gan_lightning.curves import sketches
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses import regularizers
 from gan_lightning.metrics.neighbours import nearest
 from gan_lightning.pictures import drawable, grid
-from gan_lightning.samples import SampleSet
+from gan_lightning.samples import SampleSet, kind_of
 from gan_lightning.sampling.drawing import class_of_each, decode, draw_latents, evaluating
 from gan_lightning.seeds import mix
 from gan_lightning.training.callback import IterationCallback
@@ -64,10 +65,11 @@ class Dashboard(IterationCallback):
     | `weights/NETWORK/LAYER` | histograms of matrices and kernels | as samples are (see `is_shown`) |
     | `health/critic gradient norms` | histogram of `gradient_norms` | as samples are |
     | `samples/interpolation` | a row a path between two fixed latents | once a doubling of `every`, and at the end |
-    | `samples/neighbours` | generated images, each before its nearest training images, by pixels | as interpolation |
+    | `samples/neighbours` | generated samples, each before its nearest training samples, by pixels | as interpolation |
     | projector | `features` of real and generated samples; their pixels without any | at the end |
 
-    TensorBoard gets all of it; other loggers get the pictures, which are drawn of images alone.
+    TensorBoard gets all of it; other loggers get the pictures, which are drawn of images, and of signals as sketches of
+    their curves.
     """
 
     def __init__(
@@ -118,12 +120,16 @@ class Dashboard(IterationCallback):
             events.add_histogram("health/critic gradient norms", norms, trainer.global_step, BINS)
 
     def show_pictures(self, trainer: Trainer, model: GAN) -> None:
-        """Paths between latents, and generated images beside their nearest training images."""
-        if len(self.data.sample_shape) != 3:
+        """Paths between latents, and generated samples beside their nearest training samples."""
+        if kind_of(self.data.sample_shape) == "vectors":
             return
-        add_pictures(trainer, "samples/interpolation", grid(interpolations(model, self.seed), STEPS))
-        fake = generated(model, ROWS, self.seed).samples
-        add_pictures(trainer, "samples/neighbours", grid(self.beside_neighbours(fake), 1 + NEIGHBOURS))
+        paths, fake = interpolations(model, self.seed), generated(model, ROWS, self.seed).samples
+        add_pictures(trainer, "samples/interpolation", grid(self.as_images(paths), STEPS))
+        add_pictures(trainer, "samples/neighbours", grid(self.as_images(self.beside_neighbours(fake)), 1 + NEIGHBOURS))
+
+    def as_images(self, samples: Tensor) -> Tensor:
+        """Images as they are, and signals as sketches, all over the range of training ones."""
+        return sketches(samples, self.data.subset("train", SHOWN).samples) if samples.ndim == 3 else samples
 
     def beside_neighbours(self, fake: Tensor) -> Tensor:
         """Samples (N, ...), each followed by the training samples nearest to it: (N * (1 + NEIGHBOURS), ...)."""
@@ -146,18 +152,23 @@ class Dashboard(IterationCallback):
         both = torch.cat([real.samples, fake.samples])
         kinds = ["real"] * len(real.samples) + ["generated"] * len(fake.samples)
         named = [label for each in (real, fake) for label in labels_or_blanks(each)]
-        is_image = both.ndim == 4
-        plain = smaller(both, FINEST).flatten(1) if is_image else both
+        is_drawn = both.ndim > 2
+        plain = smaller(both, FINEST).flatten(1) if is_drawn else both
         points = plain if self.features is None else self.features(both)
         for events in event_files(trainer):
             events.add_embedding(
                 points.numpy().round(3),
                 metadata=[list(row) for row in zip(kinds, named, strict=True)],
                 metadata_header=["kind", "class"],
-                label_img=square(smaller(drawable(both), THUMBNAIL)).add(1).div(2).clamp(0, 1) if is_image else None,
+                label_img=thumbnails(self.as_images(both)) if is_drawn else None,
                 global_step=trainer.global_step,
                 tag="samples",
             )
+
+
+def thumbnails(images: Tensor) -> Tensor:
+    """Images (N, C, H, W) in [-1, 1] as TensorBoard's projector takes them: small squares in [0, 1]."""
+    return square(smaller(drawable(images), THUMBNAIL)).add(1).div(2).clamp(0, 1)
 
 
 def square(images: Tensor) -> Tensor:
@@ -220,7 +231,11 @@ def gradient_norms(model: GAN, real: SampleSet, seed: int, at_once: int = SHOWN)
 
 
 def smaller(images: Tensor, most: int) -> Tensor:
-    """Images (N, C, H, W), averaged over areas where they have more than `most` pixels on the longer side."""
+    """Images (N, C, H, W), averaged over areas where they have more than `most` pixels on the longer side; signals (N,
+    C, L), over stretches where they have more than `most` squared steps.
+    """
+    if images.ndim == 3:
+        return adaptive_avg_pool1d(images, min(images.shape[2], most**2))
     height, width = images.shape[2:]
     share = min(1, most / max(height, width))
     return adaptive_avg_pool2d(images, (max(1, round(share * height)), max(1, round(share * width))))

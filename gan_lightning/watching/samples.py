@@ -1,4 +1,4 @@
-"""Grids of fixed latents over the course of training, as PNG files and in TensorBoard."""
+"""Samples of fixed latents over the course of training, as PNG files and in TensorBoard."""
 
 from functools import partial
 from pathlib import Path
@@ -7,8 +7,10 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor
 
+from gan_lightning.curves import Panel, as_panels, curves
 from gan_lightning.pictures import grid, save_png, scatter
 from gan_lightning.run_folder import SAMPLES
+from gan_lightning.samples import SampleSet, kind_of
 from gan_lightning.sampling.drawing import class_of_each, decode, draw_latents, evaluating
 from gan_lightning.seeds import mix
 from gan_lightning.training.callback import IterationCallback
@@ -17,6 +19,7 @@ from gan_lightning.types import Count, PositiveInt
 from gan_lightning.watching.loggers import add_picture
 
 POINTS = 1000  # that are drawn of vectors, real and generated
+ROWS, MOST_ROWS = 4, 8  # of two real and two generated signals: without classes, and with them
 FIXED_LATENTS = 0x5A  # keeps the grids' latents apart from every other use of the seed
 
 
@@ -25,19 +28,23 @@ class SampleGrids(IterationCallback):
 
     Each picture is written to samples/NNNNNNNN.png, named by the iteration. Loggers get those that `is_shown` picks, as
     `samples/generator`, and once as many real images, as `samples/real`. A conditional generator's grid has a row a
-    class, with the same latents in each row. Points are drawn with the real ones, over the critic's values there.
+    class, with the same latents in each row. Points are drawn with the real ones, over the critic's values there;
+    signals as curves beside real ones, a row a class of the first eight, in the numbers of the data set's files.
+
+    `real` are samples as networks see them, (N, ...), or a `SampleSet` of such, which knows their classes and units.
     """
 
     def __init__(
         self,
         folder: str | Path,
-        real: Tensor,
+        real: Tensor | SampleSet,
         seed: int = 0,
         every: PositiveInt = 500,
         count: Count = 64,
     ) -> None:
         self.folder = Path(folder) / SAMPLES
-        self.real = real
+        self.known = real if isinstance(real, SampleSet) else SampleSet(real)
+        self.real = self.known.samples
         self.seed = seed
         self.every = every
         self.count = count
@@ -70,7 +77,10 @@ class SampleGrids(IterationCallback):
     def picture(self, model: GAN) -> Tensor:
         """The samples that the average generator makes of the fixed latents: (C, height, width), uint8."""
         generator, seed = model.ema_generator, mix(self.seed, FIXED_LATENTS)
-        if self.real.ndim == 2:
+        kind = kind_of(self.real.shape[1:])
+        if kind == "signals":
+            return self.signals(model, seed)
+        if kind == "vectors":
             latents = draw_latents(model.latents, generator.latent_dim, len(self.real), seed)
             points = decode(generator, latents, model.device, class_of_each(generator, len(latents)))
             return scatter(self.real, points, partial(values, model))
@@ -79,6 +89,30 @@ class SampleGrids(IterationCallback):
         latents = draw_latents(model.latents, generator.latent_dim, columns, seed).repeat(rows or 1, 1)
         labels = torch.arange(rows).repeat_interleave(columns) if rows else None
         return grid(decode(generator, latents, model.device, labels), columns if rows else None)
+
+    def signals(self, model: GAN, seed: int) -> Tensor:
+        """Two real signals and two generated ones a row; of the row's class, if there are any."""
+        generator = model.ema_generator
+        is_told = generator.classes > 0
+        rows = min(generator.classes, MOST_ROWS) if is_told else min(ROWS, max(1, self.count // 2))
+        latents = draw_latents(model.latents, generator.latent_dim, 2 if is_told else 2 * rows, seed)
+        labels = torch.arange(rows).repeat_interleave(2) if is_told else None
+        fake = decode(generator, latents.repeat(rows if is_told else 1, 1), model.device, labels)
+        made = as_panels(fake, "generated", labels, self.known.classes)
+        panels: list[Panel | None] = []
+        for row in range(rows):
+            panels += [*self.real_panels(row, is_told), *made[2 * row : 2 * row + 2]]
+        return curves(panels, 4, self.real, self.known.units)
+
+    def real_panels(self, row: int, is_told: bool) -> list[Panel | None]:
+        """The two real signals of a row, or as many as there are."""
+        labels = self.known.labels
+        if is_told and labels is not None:
+            chosen = (labels == row).nonzero().flatten()[:2]
+            found: list[Panel | None] = [*as_panels(self.real[chosen], "real", labels[chosen], self.known.classes)]
+        else:
+            found = [*as_panels(self.real[2 * row : 2 * row + 2], "real")]
+        return found + [None] * (2 - len(found))
 
 
 def is_shown(iteration: int, every: int, per_doubling: int = 8) -> bool:
