@@ -152,7 +152,10 @@ PAIRS = [
 
 @pytest.mark.parametrize(("loss", "network"), PAIRS)
 def test_every_loss_and_every_network_train(tmp_path: Path, loss: str, network: str) -> None:
-    trains_or_is_refused(tmp_path, refusal_of_network(loss, network), f"loss={loss}", f"network={network}")
+    data = "sines" if network == "conv1d" else "digits"
+    trains_or_is_refused(
+        tmp_path, refusal_of_network(loss, network), f"dataset={data}", f"loss={loss}", f"network={network}"
+    )
 
 
 def refusal_of_conditioning(loss: str, conditioning: str) -> str | None:
@@ -491,7 +494,7 @@ def test_the_error_of_a_recipe_reaches_its_network(network: str) -> None:
     assert composed(f"network={network}").network.discriminator.error == "l2"
 
 
-@pytest.mark.parametrize("network", ["mlp", "dcgan", "resnet", "toy"])
+@pytest.mark.parametrize("network", ["mlp", "dcgan", "resnet", "toy", "conv1d"])
 def test_the_norm_of_a_recipe_reaches_its_networks(network: str) -> None:
     for loss, recipe in ((name, RECIPES[name]) for name in ("vanilla", "hinge", "wgan_gp")):
         norm = composed(f"loss={loss}", f"network={network}").network.discriminator.norm

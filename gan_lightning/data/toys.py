@@ -1,4 +1,5 @@
-"""Toy distributions of one or two dimensions, drawn once from a seed: (count, d) float32 vectors in units of their own.
+"""Toy distributions, drawn once from a seed: (count, d) float32 vectors of one or two dimensions in units of their own,
+and waves, (count, C, L).
 
 The papers' codes differ in geometry; the numbers of each are in conf/dataset/. gan_toy.py, the toy code of WGAN-GP
 (igul222/improved_wgan_training), divides its points by about their standard deviation: here `radius`, `spacing` and
@@ -6,6 +7,7 @@ The papers' codes differ in geometry; the numbers of each are in conf/dataset/. 
 100,000 are drawn before training and passed over again and again (conf/dataset/ holds a tenth of them out).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import pi
 
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from gan_lightning.samples import SampleSet
 from gan_lightning.seeds import mix
-from gan_lightning.types import Count, NonNegativeFloat, PositiveFloat, Seed, check_ranges
+from gan_lightning.types import Count, NonNegativeFloat, PositiveFloat, PositiveInt, Seed, check_ranges
 
 COUNT = 100_000  # of PacGAN's code: `num_sample`
 
@@ -143,6 +145,40 @@ class Gaussian1d:
     def load(self) -> SampleSet:
         """Returns the samples (count, 1)."""
         return SampleSet(self.mean + self.std * torch.randn(self.count, 1, generator=_generator(self.seed)), None, ())
+
+
+@dataclass(frozen=True)
+class Sines:
+    """Sine waves of one of a few frequencies, at any phase: signals whose modes are known, and told by their spectrum.
+
+    A frequency is in periods a signal. Each wave has a frequency and a phase drawn evenly, `amplitude`, and noise of
+    standard deviation `noise`; each further channel is a quarter of a period ahead of the one before. A sample's label
+    is the index of its frequency. `sample_shape` is [C, L].
+    """
+
+    sample_shape: Sequence[PositiveInt] = (1, 128)
+    frequencies: Sequence[PositiveFloat] = (2.0, 3.0, 5.0, 8.0)
+    amplitude: PositiveFloat = 0.8
+    noise: NonNegativeFloat = 0.02
+    count: Count = 20_000
+    seed: Seed = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if len(self.sample_shape) != 2:
+            raise ValueError(f"sine waves are signals, sample_shape=[C,L], got {list(self.sample_shape)}")
+        if not self.frequencies:
+            raise ValueError("frequencies is empty, but waves need at least one")
+
+    def load(self) -> SampleSet:
+        """Returns the samples (count, C, L), and classes named by their frequency."""
+        generator, (channels, length) = _generator(self.seed), self.sample_shape
+        modes = torch.randint(len(self.frequencies), (self.count,), generator=generator)
+        phases = torch.rand(self.count, 1, 1, generator=generator) + torch.arange(channels).view(-1, 1) / 4
+        periods = torch.tensor(self.frequencies)[modes].view(-1, 1, 1) * torch.arange(length) / length
+        samples = self.amplitude * (2 * pi * (periods + phases)).sin()
+        samples += self.noise * torch.randn(samples.shape, generator=generator)
+        return SampleSet(samples, modes, tuple(f"{frequency:g}" for frequency in self.frequencies))
 
 
 def _generator(seed: int) -> torch.Generator:

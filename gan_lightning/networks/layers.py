@@ -75,11 +75,26 @@ def norm_2d(norm: Norm, channels: int, classes: int = 0) -> nn.Module:
     many groups of channels as divide them, at most 32; `spectral` normalises weights (see `constrain_weights`) and no
     activations. Raises ValueError where there are classes but nothing to condition.
     """
+    return _norm_of_channels(norm, channels, classes, nn.BatchNorm2d, nn.InstanceNorm2d)
+
+
+def norm_of_signals(norm: Norm, channels: int, classes: int = 0) -> nn.Module:
+    """The same for activations (N, channels, L)."""
+    return _norm_of_channels(norm, channels, classes, nn.BatchNorm1d, nn.InstanceNorm1d)
+
+
+def _norm_of_channels(
+    norm: Norm,
+    channels: int,
+    classes: int,
+    batch: type[nn.BatchNorm1d | nn.BatchNorm2d],
+    instance: type[nn.InstanceNorm1d | nn.InstanceNorm2d],
+) -> nn.Module:
     layer: nn.Module
     if norm == "batch":
-        layer = nn.BatchNorm2d(channels, affine=not classes)
+        layer = batch(channels, affine=not classes)
     elif norm == "instance":
-        layer = nn.InstanceNorm2d(channels, affine=not classes)
+        layer = instance(channels, affine=not classes)
     elif norm == "layer":
         layer = nn.GroupNorm(1, channels, affine=not classes)
     elif norm == "group":
@@ -119,7 +134,7 @@ def constrain_weights(network: nn.Module, norm: Norm) -> None:
     """
     if norm == "spectral":
         for module in list(network.modules()):
-            if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
+            if isinstance(module, nn.Linear | nn.modules.conv._ConvNd | nn.Embedding):
                 spectral_norm(module)
 
 

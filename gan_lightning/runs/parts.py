@@ -17,7 +17,9 @@ from gan_lightning.config.check import require_made
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import UserError, reason, require_memory
 from gan_lightning.memory import size
+from gan_lightning.networks.resolution import UnfitSamples
 from gan_lightning.pictures import pixels_in_grid
+from gan_lightning.samples import Kind, kind_of
 from gan_lightning.schedules import Clock
 from gan_lightning.training.checkpoint import RunCheckpoint
 from gan_lightning.training.compatibility import Circumstances, cautions, refuse_data
@@ -29,6 +31,8 @@ from gan_lightning.watching.dashboard import Dashboard
 from gan_lightning.watching.evaluation import Evaluation
 from gan_lightning.watching.health import HealthCheck
 from gan_lightning.watching.samples import POINTS, SampleGrids
+
+LOOKED_AT: dict[Kind, int] = {"vectors": POINTS, "signals": 16, "images": 2}  # samples, for what is unwise
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,13 @@ def build_parts(config: DictConfig) -> RunParts:
     """
     require_made(config, "data", "model")
     require_room(config)
-    return RunParts(**build_all(config, RunParts._fields, config.plugins))
+    try:
+        return RunParts(**build_all(config, RunParts._fields, config.plugins))
+    except UserError as error:
+        if isinstance(error.__cause__, UnfitSamples):
+            both = f"network={config.network.name} doesn't fit dataset={config.dataset.name}"
+            raise UserError(f"{both}: {error.__cause__}.") from error.__cause__
+        raise
 
 
 def iterations(config: DictConfig, data: GANDataModule) -> int:
@@ -95,10 +105,9 @@ def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: in
     except ValueError as error:
         reason = str(error).rstrip(".")
         raise UserError(f"{reason}; set trainer.max_steps, or the length too: ${{linear:START,END,OVER}}.") from error
-    packing = model.discriminator.packing
     require_picture(int(config.samples.count), data.sample_shape)
-    count = packing * (2 if len(data.sample_shape) == 3 else -(-POINTS // packing))
-    real = data.first(count).as_floats().samples
+    packing, looked_at = model.discriminator.packing, LOOKED_AT[kind_of(data.sample_shape)]
+    real = data.first(packing * max(2, -(-looked_at // packing))).as_floats().samples
     if not real.isfinite().all():
         raise UserError(f"The samples of dataset={config.dataset.name} are not all finite numbers of 32 bits.")
     try:

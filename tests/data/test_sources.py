@@ -16,7 +16,7 @@ from gan_lightning.data.derived import ImbalancedDigits, StackedMNIST
 from gan_lightning.data.image_folder import ImageFolder
 from gan_lightning.data.sources import Digits, Source
 from gan_lightning.data.torchvision_sets import CelebA, TorchvisionSource
-from gan_lightning.data.toys import Gaussian1d, Grid, Mixture, PointMass, Ring, SwissRoll
+from gan_lightning.data.toys import Gaussian1d, Grid, Mixture, PointMass, Ring, Sines, SwissRoll
 from gan_lightning.testing import check_source
 
 Write = Callable[[Path, pytest.MonkeyPatch], Source]
@@ -58,7 +58,7 @@ def signals(root: Path, patch: pytest.MonkeyPatch) -> Source:
     return Array(str(root / "a.npy"), [2, 5])
 
 
-TOYS = [Ring(count=50), Grid(count=50), SwissRoll(count=50), PointMass(count=50), Gaussian1d(count=50)]
+TOYS = [Ring(count=50), Grid(count=50), SwissRoll(count=50), PointMass(count=50), Gaussian1d(count=50), Sines(count=50)]
 BUNDLED: list[Source] = [*TOYS, Digits(), ImbalancedDigits()]
 WRITTEN: dict[str, tuple[type, Write]] = {
     **{name: (TorchvisionSource, partial(torchvision_set, name)) for name in SETS},

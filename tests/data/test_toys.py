@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from sklearn.datasets import make_swiss_roll
 
 from gan_lightning.config.places import CONF
-from gan_lightning.data.toys import Gaussian1d, Grid, PointMass, Ring, SwissRoll
+from gan_lightning.data.toys import Gaussian1d, Grid, PointMass, Ring, Sines, SwissRoll
 from gan_lightning.seeds import mix
 
 ALL = [Ring(count=50), Grid(count=50), SwissRoll(count=50), PointMass(count=50), Gaussian1d(count=50)]
@@ -106,6 +106,48 @@ class TestOthers:
         assert sample_set.labels is None
 
 
+class TestSines:
+    def test_have_a_frequency_each_and_any_phase(self):
+        waves = Sines((1, 100), frequencies=(1, 4.0, 7), noise=0.0, count=3000).load()
+        spectra = torch.fft.rfft(waves.samples[:, 0].double())
+        assert torch.tensor([1, 4, 7])[waves.labels].tolist() == spectra.abs().argmax(1).tolist()
+        torch.testing.assert_close(spectra.abs().amax(1), torch.full((3000,), 0.8 * 50).double(), rtol=1e-5, atol=0)
+        assert waves.classes == ("1", "4", "7")
+        shares = torch.bincount(waves.labels) / 3000
+        assert (shares - 1 / 3).abs().max() < 5 * math.sqrt(2 / 9 / 3000)
+        phases = spectra.gather(1, spectra.abs().argmax(1, keepdim=True)).angle() / (2 * math.pi) % 1
+        assert (torch.histc(phases, 10, 0, 1) - 300).abs().max() < 5 * math.sqrt(270)
+
+    def test_further_channels_are_a_quarter_of_a_period_ahead(self):
+        waves = Sines((3, 40), frequencies=(2.0,), noise=0.0, count=5).load().samples
+        torch.testing.assert_close(waves[:, 1:, :-5], waves[:, :-1, 5:], atol=1e-5, rtol=0)
+        torch.testing.assert_close(waves[:, 2], -waves[:, 0], atol=1e-5, rtol=0)
+
+    def test_noise_is_added(self):
+        calm, noisy = (Sines(count=500, noise=noise).load().samples for noise in (0.0, 0.5))
+        assert (noisy - calm).std().item() == pytest.approx(0.5, rel=0.02)
+
+    @pytest.mark.parametrize(
+        ("arguments", "told"),
+        [
+            ({"sample_shape": (1, 8, 8)}, r"signals, sample_shape=\[C,L\], got \[1, 8, 8\]"),
+            ({"frequencies": ()}, "at least one"),
+            ({"frequencies": (1.0, 0.0)}, "frequencies must be above 0"),
+            ({"count": 0}, "count must be at least 1"),
+        ],
+    )
+    def test_impossible_ones(self, arguments, told):
+        with pytest.raises(ValueError, match=told):
+            Sines(**arguments)
+
+    def test_conf_has_the_defaults(self):
+        content = OmegaConf.to_container(OmegaConf.load(CONF / "dataset" / "sines.yaml"), resolve=False)
+        source = {key: value for key, value in content["source"].items() if key != "_target_"}
+        source |= {"sample_shape": tuple(content["sample_shape"]), "frequencies": tuple(source["frequencies"])}
+        assert Sines(**source) == Sines()
+        assert content["classes"] == len(Sines().frequencies)
+
+
 @pytest.mark.parametrize("toy", ALL, ids=lambda toy: type(toy).__name__)
 class TestAll:
     def test_has_as_many_vectors_as_asked_for(self, toy):
@@ -118,7 +160,7 @@ class TestAll:
             type(toy)(count=0)
 
 
-@pytest.mark.parametrize("kind", [Ring, Grid, SwissRoll, Gaussian1d])
+@pytest.mark.parametrize("kind", [Ring, Grid, SwissRoll, Gaussian1d, Sines])
 def test_other_seeds_give_other_samples(kind):
     first, second = (kind(count=20, seed=seed).load().samples for seed in (0, 1))
     assert not torch.equal(first, second)

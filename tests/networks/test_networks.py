@@ -10,6 +10,7 @@ from torch import nn
 from typechecking import unchecked
 
 from gan_lightning.networks.autoencoder import AutoEncoder
+from gan_lightning.networks.conv1d import Conv1dDiscriminator, Conv1dGenerator
 from gan_lightning.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_lightning.networks.dirac import DiracGenerator, LinearDiscriminator
 from gan_lightning.networks.discriminator import Discriminator, pack
@@ -22,24 +23,34 @@ from gan_lightning.networks.resnet import ResNetDiscriminator, ResNetGenerator
 from gan_lightning.testing import check_discriminator, check_generator
 
 LATENT, CLASSES = 7, 3
-GENERATORS = {"mlp": MLPGenerator, "dcgan": DCGANGenerator, "resnet": ResNetGenerator, "r3gan": R3GANGenerator}
+GENERATORS = {
+    "mlp": MLPGenerator,
+    "dcgan": DCGANGenerator,
+    "resnet": ResNetGenerator,
+    "r3gan": R3GANGenerator,
+    "conv1d": Conv1dGenerator,
+}
 DISCRIMINATORS = {
     "mlp": MLPDiscriminator,
     "dcgan": DCGANDiscriminator,
     "resnet": ResNetDiscriminator,
     "r3gan": R3GANDiscriminator,
+    "conv1d": Conv1dDiscriminator,
 }
 FAMILIES = list(GENERATORS)
-NORMED = ["mlp", "dcgan", "resnet"]
+NORMED = ["mlp", "dcgan", "resnet", "conv1d"]
 SMALL = {
     "mlp": {"hidden_dim": 16, "blocks": 2},
     "dcgan": {"width": 8},
     "resnet": {"width": 8},
     "r3gan": {"width": 8, "group_width": 4, "blocks": 1},
+    "conv1d": {"width": 8},
 }
+SIGNALS = [(1, 8), (3, 29), (2, 64), (1, 131)]
 IMAGES = [(1, 8, 8), (2, 16, 16), (1, 28, 28), (3, 30, 31), (3, 32, 32), (5, 9, 33)]
 CASES = [
-    *((family, shape) for family in FAMILIES for shape in IMAGES),
+    *((family, shape) for family in FAMILIES for shape in IMAGES if family != "conv1d"),
+    *((family, shape) for family in ("conv1d", "mlp") for shape in SIGNALS),
     ("dcgan", (3, 64, 64)),
     ("resnet", (2, 64, 64)),
     ("r3gan", (1, 64, 64)),
@@ -49,6 +60,11 @@ CASES = [
 NORMS = {"mlp": ("none", "batch", "layer", "group", "spectral")}
 ALL_NORMS = ("none", "batch", "layer", "group", "instance", "spectral")
 NORM_CASES = [(family, norm) for family in NORMED for norm in NORMS.get(family, ALL_NORMS)]
+
+
+def shape_of(family, *size):
+    """Two channels of images of a size, or of signals of as many stages."""
+    return (2, 16 * min(size)) if family == "conv1d" else (2, *size)
 
 
 def build_generator(family, shape, **options):
@@ -79,7 +95,7 @@ def images(count, shape):
 
 def amplify(generator, factor=1e5):
     """Makes the last layer's outputs so large that an activation that is missing shows."""
-    kinds = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
+    kinds = nn.Linear | nn.modules.conv._ConvNd
     last = [module for module in generator.modules() if isinstance(module, kinds)][-1]
     with torch.no_grad():
         last.weight.mul_(factor)
@@ -128,6 +144,7 @@ def check_gradients(*networks):
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 30, 31)])
 def test_last_activation(family, shape):
+    shape = shape[:2] if family == "conv1d" else shape
     extremes = {}
     for activation in ("tanh", "sigmoid", "none"):
         values = amplify(build_generator(family, shape, output_activation=activation))(latents(5)).detach()
@@ -152,10 +169,25 @@ class TestImagesOnly:
                 build(family, (2,))
 
 
+class TestSignalsOnly:
+    @pytest.mark.parametrize(
+        ("shape", "told"),
+        [
+            ((1, 7), "at least 8 steps, got 7; use network=mlp"),
+            ((9,), r"need signals \(channels, length\), got samples of shape \(9,\); use network=mlp"),
+            ((1, 8, 9), r"need signals .*, got images of shape \(1, 8, 9\); use network=dcgan, resnet, r3gan or mlp"),
+        ],
+    )
+    def test_others_are_refused(self, shape, told):
+        for build in (build_generator, build_discriminator):
+            with pytest.raises(ValueError, match=told):
+                build("conv1d", shape)
+
+
 @pytest.mark.parametrize(("family", "norm"), NORM_CASES)
 class TestNorms:
     def test_gradients_reach_every_parameter(self, family, norm):
-        shape = (2, 16, 16)
+        shape = shape_of(family, 16, 16)
         generator = build_generator(family, shape, norm=norm)
         discriminator = build_discriminator(family, shape, norm=norm)
         # Squared, since batch normalisation takes away what a sum over the batch would see.
@@ -164,11 +196,12 @@ class TestNorms:
 
     def test_batch_statistics_of_the_discriminator(self, family, norm):
         """With batch norm alone a logit depends on the other samples, and `uses_batch_statistics` says just that."""
-        discriminator = build_discriminator(family, (2, 16, 18), norm=norm)
+        shape = shape_of(family, 16, 18)
+        discriminator = build_discriminator(family, shape, norm=norm)
         assert uses_batch_statistics(discriminator) is (norm == "batch")
         assert uses_spectral_norm(discriminator) is (norm == "spectral")
         discriminator.train(norm == "batch")  # else power iterations would change the logits
-        batch = images(6, (2, 16, 18))
+        batch = images(6, shape)
         others = batch.clone()
         others[1:] = 3 * others[1:] + 1
         logit = discriminator(batch)[0].item()
@@ -181,7 +214,7 @@ class TestNorms:
                 assert discriminator(batch[:size])[0].item() == pytest.approx(logit, rel=1e-4, abs=1e-6)
 
     def test_batch_statistics_of_the_generator(self, family, norm):
-        generator = build_generator(family, (2, 16, 18), norm=norm)
+        generator = build_generator(family, shape_of(family, 16, 18), norm=norm)
         assert uses_batch_statistics(generator) is (norm == "batch")
         generator.train(norm == "batch")
         z = latents(6)
@@ -194,8 +227,9 @@ class TestNorms:
 def test_discriminators_are_twice_differentiable(family, norm):
     """For gradient penalties: the weights' gradient of the slope is that of finite differences."""
     options = {"norm": norm} if norm else {}
-    discriminator = build_discriminator(family, (2, 9, 10), **options).double().eval()
-    samples = images(3, (2, 9, 10)).double().requires_grad_()
+    shape = shape_of(family, 9, 10)
+    discriminator = build_discriminator(family, shape, **options).double().eval()
+    samples = images(3, shape).double().requires_grad_()
 
     def penalty():
         (gradient,) = torch.autograd.grad(discriminator(samples).sum(), samples, create_graph=True)
@@ -217,20 +251,20 @@ def test_discriminators_are_twice_differentiable(family, norm):
 def weights(network):
     """The weights that spectral normalisation is for, as matrices (outputs, inputs * kernel)."""
     for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.Embedding):
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Embedding):
             yield module.weight.flatten(1)
-        elif isinstance(module, nn.ConvTranspose2d):
+        elif isinstance(module, nn.ConvTranspose1d | nn.ConvTranspose2d):
             yield module.weight.transpose(0, 1).flatten(1)
 
 
 @pytest.mark.parametrize("family", NORMED)
 class TestSpectral:
-    SHAPE = (2, 16, 16)
-
     def networks(self, family, **options):
         return (
-            build_generator(family, self.SHAPE, norm="spectral", classes=CLASSES, label_input="concat"),
-            build_discriminator(family, self.SHAPE, norm="spectral", classes=CLASSES, label_input="projection"),
+            build_generator(family, shape_of(family, 16, 16), norm="spectral", classes=CLASSES, label_input="concat"),
+            build_discriminator(
+                family, shape_of(family, 16, 16), norm="spectral", classes=CLASSES, label_input="projection"
+            ),
         )
 
     def test_every_weight_has_a_largest_singular_value_of_one(self, family):
@@ -238,7 +272,8 @@ class TestSpectral:
         generator, discriminator = self.networks(family)
         for _ in range(40):  # a power iteration each
             discriminator(generator(latents(2), labels), labels)
-        plain = build_discriminator(family, self.SHAPE, norm="none", classes=CLASSES, label_input="projection")
+        shape = shape_of(family, 16, 16)
+        plain = build_discriminator(family, shape, norm="none", classes=CLASSES, label_input="projection")
         assert len(list(weights(discriminator))) == len(list(weights(plain))) > 2
         for matrix in [*weights(generator), *weights(discriminator)]:
             assert torch.linalg.matrix_norm(matrix.detach(), 2).item() == pytest.approx(1, abs=0.01)
@@ -246,8 +281,8 @@ class TestSpectral:
         assert max(abs(value - 1) for value in unlike_one) > 0.3
 
     def test_it_is_drawn_like_the_unconstrained_network(self, family):
-        plain = build_discriminator(family, self.SHAPE, norm="none")
-        spectral = build_discriminator(family, self.SHAPE, norm="spectral")
+        plain = build_discriminator(family, shape_of(family, 16, 16), norm="none")
+        spectral = build_discriminator(family, shape_of(family, 16, 16), norm="spectral")
         originals = [p for name, p in spectral.named_parameters() if name.endswith("weight.original")]
         drawn = [p for name, p in plain.named_parameters() if name.endswith("weight")]
         assert len(originals) == len(drawn)
@@ -267,7 +302,8 @@ class TestLabels:
     def generator(self, family, label_input, **options):
         """Gains and biases that follow the class start equal; here no class is like another."""
         options |= {"label_input": label_input} if label_input else {}
-        generator = build_generator(family, (2, 16, 16), classes=CLASSES, **options)
+        options |= {"norm": "batch"} if label_input == "norm" and "norm" not in options else {}
+        generator = build_generator(family, shape_of(family, 16, 16), classes=CLASSES, **options)
         for name, parameter in generator.named_parameters():
             if label_input == "norm" and parameter.shape[0] == CLASSES and name.endswith(("gain", "bias")):
                 nn.init.normal_(parameter, 1.0, 0.5)
@@ -277,7 +313,7 @@ class TestLabels:
     def test_of_the_generator(self, family, label_input):
         generator = self.generator(family, label_input)
         assert generator.label_input == (label_input or "concat")
-        check_generator(generator, (2, 16, 16))
+        check_generator(generator, shape_of(family, 16, 16))
         with pytest.raises(ValueError, match="needs labels"):
             generator(latents(5))
 
@@ -294,7 +330,7 @@ class TestLabels:
     @pytest.mark.parametrize("family", NORMED)
     def test_class_conditional_norm_is_the_norm_with_the_classs_gain_and_bias(self, family):
         conditional = self.generator(family, "norm").eval()
-        plain = build_generator(family, (2, 16, 16)).eval()
+        plain = build_generator(family, shape_of(family, 16, 16), norm="batch").eval()
         for label in range(CLASSES):
             state = {}
             for key, value in conditional.state_dict().items():
@@ -325,9 +361,10 @@ class TestLabels:
     @pytest.mark.parametrize("packing", [1, 2])
     def test_of_the_discriminator(self, family, label_input, packing):
         options = {"classes": CLASSES, "label_input": label_input, "packing": packing}
-        discriminator = build_discriminator(family, (2, 16, 16), **options).eval()
-        check_discriminator(discriminator, (2, 16, 16))
-        samples = pack(images(6, (2, 16, 16)), packing)
+        shape = shape_of(family, 16, 16)
+        discriminator = build_discriminator(family, shape, **options).eval()
+        check_discriminator(discriminator, shape)
+        samples = pack(images(6, shape), packing)
         with pytest.raises(ValueError, match="needs labels"):
             discriminator(samples)
         with unchecked(), pytest.raises(RuntimeError, match="invalid for input of size"):
@@ -336,8 +373,9 @@ class TestLabels:
     @pytest.mark.parametrize("family", FAMILIES)
     def test_projection_is_an_inner_product(self, family):
         options = {"classes": CLASSES, "label_input": "projection", "packing": 2, "outputs": 3}
-        discriminator = build_discriminator(family, (2, 16, 16), **options).eval()
-        samples, labels = pack(images(6, (2, 16, 16)), 2), torch.tensor([[0, 2], [1, 1], [2, 1]])
+        shape = shape_of(family, 16, 16)
+        discriminator = build_discriminator(family, shape, **options).eval()
+        samples, labels = pack(images(6, shape), 2), torch.tensor([[0, 2], [1, 1], [2, 1]])
         outputs = discriminator(samples, labels)
         features = discriminator.features(samples)
         expected = discriminator.head(features)
@@ -362,8 +400,9 @@ class TestLabels:
     @pytest.mark.parametrize("family", FAMILIES)
     def test_classes_alone_ask_for_no_labels(self, family):
         """As in auxiliary conditioning, whose class logits are outputs."""
-        discriminator = build_discriminator(family, (2, 16, 16), classes=CLASSES, outputs=1 + CLASSES)
-        check_discriminator(discriminator, (2, 16, 16))
+        shape = shape_of(family, 16, 16)
+        discriminator = build_discriminator(family, shape, classes=CLASSES, outputs=1 + CLASSES)
+        check_discriminator(discriminator, shape)
         assert discriminator.label_input == "none"
 
     @pytest.mark.parametrize("label_input", ["concat", "projection"])
@@ -378,7 +417,9 @@ class TestLabels:
             assert 0.8 * bound < embedding.weight.abs().max().item() <= bound
 
 
-@pytest.mark.parametrize(("family", "shape"), [*((family, (2, 16, 16)) for family in FAMILIES), ("mlp", (3,))])
+@pytest.mark.parametrize(
+    ("family", "shape"), [*((family, shape_of(family, 16, 16)) for family in FAMILIES), ("mlp", (3,))]
+)
 class TestPacking:
     def test_a_pack_is_judged_as_one(self, family, shape):
         discriminator = build_discriminator(family, shape, packing=3).eval()
@@ -418,9 +459,12 @@ class TestPack:
 
 
 SHAPE = (2, 16, 16)
+SPECTRAL = [
+    (build(family, shape_of(family, 16, 16), norm="spectral"), shape_of(family, 16, 16))
+    for build in (build_generator, build_discriminator)
+    for family in NORMED
+]
 OTHERS = [
-    *(build_generator(family, SHAPE, norm="spectral") for family in NORMED),
-    *(build_discriminator(family, SHAPE, norm="spectral") for family in NORMED),
     DiracGenerator(LATENT, SHAPE, theta=0.5),
     LinearDiscriminator(SHAPE, psi=0.5),
     AutoEncoder(build_discriminator("dcgan", SHAPE, outputs=LATENT, norm="spectral"), build_generator("mlp", SHAPE)),
@@ -429,10 +473,10 @@ OTHERS = [
 ]
 
 
-@pytest.mark.parametrize("network", OTHERS, ids=lambda network: type(network).__name__)
-def test_others_keep_the_contract(network):
+@pytest.mark.parametrize(("network", "shape"), [*SPECTRAL, *((network, SHAPE) for network in OTHERS)])
+def test_others_keep_the_contract(network, shape):
     check = check_generator if isinstance(network, Generator) else check_discriminator
-    check(network, SHAPE)
+    check(network, shape)
 
 
 def test_all_are_there():

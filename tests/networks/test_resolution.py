@@ -3,7 +3,14 @@
 import pytest
 import torch
 
-from gan_lightning.networks.resolution import base_size, crop, image_dimensions, stages
+from gan_lightning.networks.resolution import (
+    base_size,
+    crop,
+    image_dimensions,
+    signal_dimensions,
+    signal_stages,
+    stages,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +52,24 @@ def test_dimensions():
         image_dimensions([3, 9, 7])
     with pytest.raises(ValueError, match=r"samples of shape \(2,\); use network=mlp or network=toy"):
         image_dimensions([2])
+    with pytest.raises(ValueError, match=r"got signals .* of shape \(2, 64\); use network=conv1d or network=mlp"):
+        image_dimensions([2, 64])
+
+
+@pytest.mark.parametrize(
+    ("length", "stride", "count"),
+    [
+        (8, 4, 1),
+        (31, 4, 1),
+        (127, 4, 1),
+        (128, 4, 2),
+        (256, 4, 2),
+        (16384, 4, 5),
+        (65536, 4, 6),
+        (64, 2, 3),
+        (63, 2, 2),
+    ],
+)
+def test_stages_of_signals_leave_eight_steps(length, stride, count):
+    assert signal_stages(length, stride) == count
+    assert signal_dimensions([2, length]) == (2, length)
