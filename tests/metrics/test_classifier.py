@@ -10,6 +10,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gan_lightning.data.sources import Digits
+from gan_lightning.data.toys import Sines
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.classifier import Classifier, ClassifierNetwork, accuracy, train_classifier, weights_hash
 from gan_lightning.metrics.extractor import FeatureNetwork
@@ -33,6 +34,12 @@ def points(count, seed=0):
     labels = torch.arange(count) % 2
     noise = torch.randn(count, 3, generator=generator) * torch.tensor([0.5, 0.5, 0.0])
     return SampleSet(noise + torch.tensor([1000.0, 0.0, 7.0]) + labels[:, None] * torch.tensor([4.0, 0.0, 0.0]), labels)
+
+
+def waves(count, channels=1, length=40, seed=0):
+    """Signals about 1000 of one or of three periods, at any phase."""
+    toy = Sines((channels, length), (1.0, 3.0), noise=0.2, count=count, seed=seed).load()
+    return SampleSet(toy.samples + 1000, toy.labels)
 
 
 TRAINING, HELD_OUT = stripes(64), stripes(32, seed=1)
@@ -70,8 +77,10 @@ def test_learns_digits():
         (stripes(64, (3, 9, 13)), stripes(32, (3, 9, 13), seed=1)),
         (stripes(64, (2, 45, 32)), stripes(32, (2, 45, 32), seed=1)),
         (points(64), points(32, seed=1)),
+        (waves(256), waves(32, seed=1)),
+        (waves(256, 3, 301), waves(32, 3, 301, seed=1)),
     ],
-    ids=["8x8", "9x13", "45x32", "vectors"],
+    ids=["8x8", "9x13", "45x32", "vectors", "signals", "long signals"],
 )
 def test_learns_samples_of_any_shape(training, held_out):
     network = train_classifier(*training[:2], 2, seed=0, width=4)
@@ -126,6 +135,15 @@ def test_vectors_are_standardized():
     inside = (vectors - network.shift) / network.scale
     assert inside.mean(0).tolist() == pytest.approx([0, 0, 0], abs=1e-4)
     assert inside.std(0, correction=0).tolist() == pytest.approx([1, 1, 0], abs=1e-4)
+
+
+def test_signals_are_standardized_by_channel():
+    network = ClassifierNetwork((2, 40), 2)
+    signals = waves(64, 2).samples * torch.tensor([[1.0], [5.0]])
+    network.standardize(signals)
+    inside = (signals - network.shift.view(-1, 1)) / network.scale.view(-1, 1)
+    assert inside.mean((0, 2)).tolist() == pytest.approx([0, 0], abs=1e-3)
+    assert inside.std((0, 2), correction=0).tolist() == pytest.approx([1, 1], abs=1e-3)
 
 
 def test_is_trained_once(quick, caplog):

@@ -54,6 +54,13 @@ def test_raw_vectors_are_as_they_are():
     assert logits is None
 
 
+def test_signals_are_flat():
+    signals = torch.tensor([[[0.5, -300.0], [1e-3, 7.0]]])
+    features, logits = Identity().open(SampleSet(signals, None), SampleSet(signals, None))(signals)
+    assert torch.equal(features, signals.flatten(1))
+    assert logits is None
+
+
 class Counting(nn.Module):
     """Notes how many samples it is given at once."""
 

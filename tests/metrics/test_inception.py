@@ -164,8 +164,12 @@ def test_a_state_dict_of_another_network_is_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("samples", "kind"),
-    [(torch.zeros(2, 2), "vectors"), (pictures(1, 2, 8, 8), "images of 2 channels")],
-    ids=["vectors", "two channels"],
+    [
+        (torch.zeros(2, 2), "vectors"),
+        (torch.zeros(2, 1, 9), "signals"),
+        (pictures(1, 2, 8, 8), "images of 2 channels"),
+    ],
+    ids=["vectors", "signals", "two channels"],
 )
 def test_only_pictures(samples, kind):
     assert f"samples are {kind}" in refusal(Inception(), samples)

@@ -208,6 +208,15 @@ def cautioned(
 
 ADAM, RMSPROP = partial(torch.optim.Adam, lr=1e-3), partial(torch.optim.RMSprop, lr=1e-3)
 POINTS = partial(MLPGenerator, 3, (2,), hidden_dim=4, blocks=1)
+
+
+def signals(low, **options):
+    """Networks for signals, and two from `low` up to 0.5."""
+    generator = MLPGenerator(3, (1, 4), hidden_dim=4, blocks=1, **options)
+    real = torch.tensor([[[low, 0.0, 0.0, 0.5]]] * 2)
+    return {"generator": generator, "discriminator": MLPDiscriminator((1, 4), 4, 1), "real": real}
+
+
 CAUTIONS: list[tuple[dict[str, Any], str | None]] = [
     ({}, None),
     # Clipping with momentum
@@ -242,6 +251,11 @@ CAUTIONS: list[tuple[dict[str, Any], str | None]] = [
     # The range of samples
     ({"generator": G(output_activation="sigmoid")}, r"^the generator ends in a sigmoid.*output_activation=tanh"),
     ({"generator": G(output_activation="none")}, None),
+    (signals(-1.0, output_activation="sigmoid"), r"^the generator ends in a sigmoid.* by the negative ones; use"),
+    (signals(0.0, output_activation="sigmoid"), None),
+    (signals(-1.0), None),
+    (signals(-1.25), r"^the generator ends in tanh.* reach 1\.25; use network\.generator\.output_activation=none"),
+    (signals(-1 - 1e-7), None),
     (
         {"generator": POINTS(), "discriminator": MLPDiscriminator((2,), 4, 1), "real": torch.tensor([[0.0, -1.25]])},
         r"^the generator ends in tanh.* reach 1\.25; use network\.generator\.output_activation=none",
