@@ -33,7 +33,7 @@ EVERYWHERE |= {
     OWN + "__version__",
 }
 PURE = EVERYWHERE | {"torch", "jaxtyping", OWN + "archives", OWN + "ranks", OWN + "samples"}
-LIGHTNING = PURE | {"pytorch_lightning", "numpy", "rich", OWN + "pictures"}
+LIGHTNING = PURE | {"pytorch_lightning", "numpy", "rich", OWN + "pictures", OWN + "curves"}
 ROOMS = {OWN + name for name in ("losses", "networks", "metrics", "data", "sampling")}
 
 # What each room may import, beside the standard library and itself; and so the files beside them. Those that are not
@@ -48,6 +48,7 @@ ALLOWED = {
     "paths": {OWN + "errors"},
     "plugins": {OWN + "errors", OWN + "suggest"},
     "pictures": {"torch", "PIL", "matplotlib", OWN + "files"},
+    "curves": {"torch", "PIL", "matplotlib", OWN + "pictures", OWN + "samples"},
     "processes": set(),
     "ranks": {"torch", OWN + "seeds"},
     "run_folder": {OWN + "errors", OWN + "suggest"},

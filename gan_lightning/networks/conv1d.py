@@ -1,14 +1,15 @@
 """Networks of convolutions in one dimension, for signals of any length from 8 up and any number of channels.
 
 WaveGAN's (Donahue et al. 2019, arXiv:1802.04208, appendix D; chrisdonahue/wavegan, wavegan.py), which are DCGAN's with
-longer kernels: 25 steps, of stride 4; ReLU in the generator and LeakyReLU(0.2) in the discriminator; no normalisation;
-Glorot's uniform weights and no biases at first. The stages are as many divisions by the stride as leave at least eight
+longer kernels: 25 steps, of stride 4; ReLU in the generator and LeakyReLU(0.2) in the discriminator; Glorot's uniform
+weights and no biases at first. The stages are as many divisions by the stride as leave at least eight
 steps, one at least: for 16,384 samples the paper's five, from 16 steps, where `width` 64 gives its channels too.
 
 Deviations: sizes that don't divide evenly are rounded up, and the generator is cropped in the middle; either network
-may be normalised, at the places of DCGAN's; phase shuffle (section 3.3) moves each sample by a number of its own, where
-the code moves all of a minibatch alike, and is left out in evaluation mode; channels end at 16 times `width`, as far
-as the paper goes.
+may be normalised, at the places of DCGAN's, and the generator is by default (theirs has no normalisation, and WGAN-GP's
+loss; with the vanilla one it collapsed without); phase shuffle (section 3.3) moves each sample by a number of its own,
+where the code moves all of a minibatch alike, and is left out in evaluation mode; channels end at 16 times `width`, as
+far as the paper goes.
 """
 
 import itertools
@@ -34,7 +35,7 @@ from gan_lightning.types import NonNegativeInt, PositiveInt
 
 Lengthening = Literal["transposed", "nearest"]
 
-MOST_WIDTHS = 16  # times `width`
+WIDEST = 16  # times `width`
 
 
 def require_kernel(kernel: int, stride: int) -> None:
@@ -43,7 +44,7 @@ def require_kernel(kernel: int, stride: int) -> None:
         raise ValueError(f"kernel must be odd, and stride from 2 up to it, got kernel={kernel} and stride={stride}")
 
 
-def initialise(network: nn.Module) -> None:
+def glorot(network: nn.Module) -> None:
     """Glorot's uniform weights for convolutions and linear layers, and no biases."""
     for module in network.modules():
         if isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
@@ -87,7 +88,7 @@ class Conv1dGenerator(Generator):
         width: PositiveInt = 64,
         kernel: PositiveInt = 25,
         stride: PositiveInt = 4,
-        norm: Norm = "none",
+        norm: Norm = "batch",
         upsampling: Lengthening = "transposed",
         output_activation: OutputActivation = "tanh",
         classes: NonNegativeInt = 0,
@@ -98,7 +99,7 @@ class Conv1dGenerator(Generator):
         require_kernel(kernel, stride)
         count = signal_stages(self.length, stride)
         base = -(-self.length // stride**count)
-        widths = [width * min(2**stage, MOST_WIDTHS) for stage in reversed(range(count))]
+        widths = [width * min(2**stage, WIDEST) for stage in reversed(range(count))]
         bias = norm != "batch"  # which takes it away again
         self.project = nn.Linear(self.input_dim, widths[0] * base, bias=bias)
         self.unflatten = nn.Unflatten(1, (widths[0], base))
@@ -108,7 +109,7 @@ class Conv1dGenerator(Generator):
             layers += [norm_of_signals(norm, after, self.norm_classes), nn.ReLU(inplace=True)]
         layers += lengthen(upsampling, widths[-1], channels, kernel, stride, bias=True)
         self.layers = LabelledSequential(*layers, output_activation_layer(output_activation))
-        initialise(self)
+        glorot(self)
         constrain_weights(self, norm)
 
     def decode(
@@ -156,7 +157,7 @@ class Conv1dDiscriminator(Discriminator):
         channels, length = signal_dimensions(self.input_shape)
         require_kernel(kernel, stride)
         count = signal_stages(length, stride)
-        widths = [width * min(2**stage, MOST_WIDTHS) for stage in range(count)]
+        widths = [width * min(2**stage, WIDEST) for stage in range(count)]
         half = kernel // 2
         layers: list[nn.Module] = [nn.Conv1d(channels, width, kernel, stride, half), nn.LeakyReLU(0.2, inplace=True)]
         for now, after in itertools.pairwise(widths):
@@ -165,8 +166,8 @@ class Conv1dDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers, nn.Flatten())
         features = widths[-1] * -(-length // stride**count)
         self.build_head(nn.Linear(features, outputs), features)
-        initialise(self.layers)
-        initialise(self.head)
+        glorot(self.layers)
+        glorot(self.head)
         constrain_weights(self, norm)
 
     def features(self, samples: Float[Tensor, "n c l"]) -> Float[Tensor, "n features"]:

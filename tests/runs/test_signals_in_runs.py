@@ -85,7 +85,7 @@ def test_curves_are_drawn_beside_real_ones(
         return curves(panels, columns, view, units)
 
     monkeypatch.setattr("gan_lightning.watching.samples.curves", keep)
-    told = () if conditioning == "none" else ("network.generator.norm=batch", "samples.count=64")
+    told = () if conditioning == "none" else ("samples.count=64",)
     run = tiny("run", *on(waves, f"conditioning={conditioning}", *told))
     panels, columns, units = given[-1]
     assert (columns, units) == (4, load_generator(run.path).units)
