@@ -50,23 +50,35 @@ def kind_of(shape: Sequence[int]) -> Kind:
     return KINDS.get(len(shape), "images")
 
 
+class Conditions(NamedTuple):
+    """Conditions that are numbers, as the data have them: their names and units, and some `rows` (M, K), float32.
+
+    The rows are a random sample of the training data's labels, so that what is drawn of them is distributed jointly.
+    """
+
+    units: Units
+    rows: Tensor
+
+
 class SampleSet(NamedTuple):
-    """Samples of one shape, and their labels if they have any.
+    """Samples of one shape, and their labels if they have any: classes, or conditions that are numbers.
 
     `samples` are images, uint8 (N, C, H, W) in 0 to 255 as they are stored or float32 in [-1, 1] as networks see them
     (`as_floats`), or vectors, float32 (N, d), or signals, float32 (N, C, L), in units of their own. They may be backed
     by a memory map. `labels` are int64 (N,) indices into `classes`, the class names in index order; without labels they
-    are None and (). `units` tell what the samples are in the numbers of the user's files, where a source has scaled
-    these.
+    are None and (). Conditions are float32 (N, K), each column from -1, its lowest, to 1, its highest; `conditions` are
+    their names and units then, and `classes` are (). `units` tell what the samples are in the numbers of the user's
+    files, where a source has scaled these.
 
     A round, what one iteration consumes, has a dimension more: k minibatches of B samples, (k, B, ...), and labels
-    (k, B).
+    (k, B) or (k, B, K).
     """
 
     samples: Tensor
     labels: Tensor | None = None
     classes: tuple[str, ...] = ()
     units: Units | None = None
+    conditions: Units | None = None
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "SampleSet":
         """The same on a device."""

@@ -8,11 +8,12 @@ number of pixels. The papers' embeddings differ: a map of activations in EBGAN, 
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.generator import Generator
+from gan_lightning.networks.layers import Labels
 from gan_lightning.types import PositiveInt
 
 Error = Literal["l1", "l2"]
@@ -63,7 +64,7 @@ class AutoEncoder(Discriminator):
         self.encoder = encoder
 
     def forward(
-        self, samples: Float[Tensor, "n ..."], labels: Int[Tensor, " n"] | None = None
+        self, samples: Float[Tensor, "n ..."], labels: Labels | None = None
     ) -> Float[Tensor, " n"] | Float[Tensor, "n {self.outputs}"]:
         embedding: Tensor = self.encoder(samples, labels)
         reconstructions = self.reconstruct(embedding, samples)

@@ -14,13 +14,14 @@ import itertools
 from collections.abc import Sequence
 from typing import Literal
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
 from gan_lightning.networks.generator import Generator, GeneratorLabels
 from gan_lightning.networks.layers import (
     LabelledSequential,
+    Labels,
     Norm,
     OutputActivation,
     constrain_weights,
@@ -92,9 +93,7 @@ class DCGANGenerator(Generator):
         initialise(self)
         constrain_weights(self, norm)
 
-    def decode(
-        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
-    ) -> Float[Tensor, "n c h w"]:
+    def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n c h w"]:
         images: Tensor = self.layers(self.unflatten(self.project(inputs)), labels)
         return crop(images, *self.size)
 

@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from math import prod
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
 from gan_lightning.networks.generator import Generator
+from gan_lightning.networks.layers import Labels
 from gan_lightning.types import NonNegativeInt, PositiveInt
 
 
@@ -27,9 +28,7 @@ class DiracGenerator(Generator):
         super().__init__(latent_dim)
         self.theta = nn.Parameter(torch.full(tuple(sample_shape), float(theta)))
 
-    def decode(
-        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
-    ) -> Float[Tensor, "n ..."]:
+    def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n ..."]:
         return self.theta.repeat(len(inputs), *[1] * self.theta.ndim)  # a copy, which an update of theta leaves alone
 
 

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 import torch
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+
+from gan_lightning.networks.layers import encoded
 
 DiscriminatorLabels = Literal["none", "concat", "projection"]
 
@@ -18,9 +19,12 @@ class Discriminator(nn.Module):
     logits, code posteriors). `packing` = m makes it score m samples together (PacGAN, Lin et al. 2018,
     arXiv:1712.04086): it is given packs (N, m * C, H, W), or (N, m * d), made by `pack`, and labels (N, m).
 
-    `label_input`: `concat` appends labels as one-hot planes (or numbers, for vectors) to each sample; `projection` adds
-    the inner product of the features with an embedding of the label (Miyato and Koyama 2018, arXiv:1802.05637,
-    equation 3; for packs with the sum of their labels' embeddings).
+    Labels are those of `Generator`: classes (N,), or conditions (N, classes), of packs (N, m * classes). `label_input`:
+    `concat` appends them as planes (or numbers, for vectors), classes one-hot, to each sample; `projection` adds the
+    inner product of the features with an embedding of the label (Miyato and Koyama 2018, arXiv:1802.05637, equation 3;
+    for packs with the sum of their labels' embeddings). That of conditions y is linear, V y, as the paper's
+    section 3 has it for a continuous y. What CcGAN (Ding et al. 2021, arXiv:2011.07466) adds for real numbers, noise on
+    labels and minibatches of their neighbourhoods, isn't done.
 
     Subclasses build a body for `input_shape` that `features` applies, and call `build_head` last.
     """
@@ -60,7 +64,10 @@ class Discriminator(nn.Module):
     def forward(
         self,
         samples: Float[Tensor, "n ..."],
-        labels: Int[Tensor, " n"] | Int[Tensor, "n {self.packing}"] | None = None,
+        labels: Int[Tensor, " n"]
+        | Int[Tensor, "n {self.packing}"]
+        | Float[Tensor, "n {self.packing*self.classes}"]
+        | None = None,
     ) -> Float[Tensor, " n"] | Float[Tensor, "n {self.outputs}"]:
         if self.label_input != "none" and labels is None:
             raise ValueError("a conditional discriminator needs labels")
@@ -75,22 +82,31 @@ class Discriminator(nn.Module):
     def outputs_of(
         self,
         features: Float[Tensor, "n features"],
-        labels: Int[Tensor, " n"] | Int[Tensor, "n {self.packing}"] | None,
+        labels: Int[Tensor, " n"]
+        | Int[Tensor, "n {self.packing}"]
+        | Float[Tensor, "n {self.packing*self.classes}"]
+        | None,
     ) -> Float[Tensor, " n"] | Float[Tensor, "n {self.outputs}"]:
         """The outputs of features (N, F)."""
         outputs: Tensor = self.head(features)
         if self.label_input == "projection":
             assert labels is not None
-            embedded = self.embedding(labels.reshape(len(features), self.packing)).sum(1)  # (N, m, F) -> (N, F)
+            if labels.is_floating_point():
+                packs = labels.reshape(len(features), self.packing, self.classes)
+                embedded = packs.sum(1).to(features.dtype) @ self.embedding.weight  # (N, m, K) -> (N, F)
+            else:
+                embedded = self.embedding(labels.reshape(len(features), self.packing)).sum(1)  # (N, m, F) -> (N, F)
             projected = (embedded * features).sum(1, keepdim=True)
             outputs = torch.cat([outputs[:, :1] + projected, outputs[:, 1:]], dim=1)
         return outputs.squeeze(1) if self.outputs == 1 else outputs
 
     def planes(
-        self, labels: Int[Tensor, " n"] | Int[Tensor, "n {self.packing}"], samples: Float[Tensor, "n c *size"]
+        self,
+        labels: Int[Tensor, " n"] | Int[Tensor, "n {self.packing}"] | Float[Tensor, "n {self.packing*self.classes}"],
+        samples: Float[Tensor, "n c *size"],
     ) -> Float[Tensor, "n {self.packing*self.classes} *size"]:
-        """One-hot labels (N,) or (N, m) as channels beside samples (N, C, ...): (N, m * classes, ...)."""
-        hot = one_hot(labels.reshape(len(samples), self.packing), self.classes).flatten(1).to(samples.dtype)
+        """Labels as channels beside samples (N, C, ...), classes one-hot: (N, m * classes, ...)."""
+        hot = encoded(labels, len(samples), self.classes, samples.dtype, self.packing)
         return hot.view(*hot.shape, *[1] * (samples.ndim - 2)).expand(-1, -1, *samples.shape[2:])
 
     def features(self, samples: Float[Tensor, "n ..."]) -> Float[Tensor, "n features"]:

@@ -3,20 +3,23 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
+
+from gan_lightning.networks.layers import Labels, encoded
 
 GeneratorLabels = Literal["none", "concat", "norm"]
 
 
 class Generator(nn.Module):
-    """Maps latents (N, latent_dim), and labels (N,) in 0..classes-1 if it is conditional, to samples (N, ...).
+    """Maps latents (N, latent_dim), and labels if it is conditional, to samples (N, ...).
 
-    `label_input` says how labels enter: `concat` appends them, one-hot, to the latents; `norm` makes the gains and
-    biases of the normalisation layers depend on the class (conditional batch normalisation, de Vries et al. 2017,
-    arXiv:1707.00683, as in SNGAN's projection paper). Subclasses implement `decode` for inputs (N, input_dim), and
-    give their normalisation layers `norm_classes`, which is 0 unless labels enter there.
+    Labels are int64 (N,) in 0..classes-1; or conditions, float (N, classes), attributes and real numbers in about
+    [-1, 1], of which a one-hot row means the class. `label_input` says how they enter: `concat` appends them, classes
+    one-hot, to the latents; `norm` makes the gains and biases of the normalisation layers depend on them (conditional
+    batch normalisation, de Vries et al. 2017, arXiv:1707.00683, as in SNGAN's projection paper). Subclasses implement
+    `decode` for inputs (N, input_dim), and give their normalisation layers `norm_classes`, which is 0 unless labels
+    enter there.
     """
 
     def __init__(self, latent_dim: int, classes: int = 0, label_input: GeneratorLabels = "none") -> None:
@@ -31,17 +34,15 @@ class Generator(nn.Module):
         self.norm_classes = classes if label_input == "norm" else 0
 
     def forward(
-        self, latents: Float[Tensor, "n {self.latent_dim}"], labels: Int[Tensor, " n"] | None = None
+        self, latents: Float[Tensor, "n {self.latent_dim}"], labels: Labels | None = None
     ) -> Float[Tensor, "n ..."]:
         if self.classes and labels is None:
             raise ValueError("a conditional generator needs labels")
         if self.label_input == "concat":
             assert labels is not None
-            latents = torch.cat([latents, one_hot(labels, self.classes).to(latents.dtype)], dim=1)
+            latents = torch.cat([latents, encoded(labels, len(latents), self.classes, latents.dtype)], dim=1)
         return self.decode(latents, labels if self.label_input == "norm" else None)
 
-    def decode(
-        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
-    ) -> Float[Tensor, "n ..."]:
-        """Samples from inputs (N, input_dim); labels (N,) are given where normalisation layers depend on them."""
+    def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n ..."]:
+        """Samples from inputs (N, input_dim); labels are given where normalisation layers depend on them."""
         raise NotImplementedError

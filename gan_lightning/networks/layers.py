@@ -5,24 +5,37 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, one_hot
 from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
 Norm = Literal["none", "batch", "layer", "group", "instance", "spectral"]
 OutputActivation = Literal["tanh", "sigmoid", "none"]
+Labels = Int[Tensor, " n"] | Float[Tensor, "n conditions"]  # classes, or conditions: as many numbers as `classes` says
 
 MOST_GROUPS = 32  # Wu and He 2018 (arXiv:1803.08494), section 3.1
 LEAST_GROUP = 4  # units: a group of one vector unit would be normalised to zero, and one of two to a sign
 
 
+def encoded(
+    labels: Tensor, count: int, classes: int, dtype: torch.dtype, packing: int = 1
+) -> Float[Tensor, "{count} {packing*classes}"]:
+    """Labels of `count` packs of m samples as (count, m * classes): classes one-hot, conditions as they are.
+
+    Mirza and Osindero 2014 (arXiv:1411.1784) condition on any y, of which a one-hot class is one.
+    """
+    if labels.is_floating_point():
+        return labels.to(dtype)
+    return one_hot(labels.reshape(count, packing), classes).flatten(1).to(dtype)
+
+
 class TakesLabels(nn.Module):
-    """A layer whose forward takes labels (N,), or None, beside its input."""
+    """A layer whose forward takes labels, (N,) or (N, K), or None, beside its input."""
 
 
 class LabelledSequential(TakesLabels, nn.Sequential):
-    """A sequence that hands labels (N,) to those of its layers that take them."""
+    """A sequence that hands labels to those of its layers that take them."""
 
-    def forward(self, x: Float[Tensor, "n ..."], labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, "n ..."]:
+    def forward(self, x: Float[Tensor, "n ..."], labels: Labels | None = None) -> Float[Tensor, "n ..."]:
         for module in self:
             x = module(x, labels) if isinstance(module, TakesLabels) else module(x)
         return x
@@ -32,7 +45,9 @@ class ConditionalNorm(TakesLabels):
     """Normalisation of (N, channels, ...) with a gain (at first 1) and a bias (0) per class and channel.
 
     de Vries et al. 2017 (arXiv:1707.00683), in the categorical form of Dumoulin et al. 2017 (arXiv:1610.07629) that
-    SNGAN's projection code uses too. `norm` has no gain and bias of its own.
+    SNGAN's projection code uses too. Conditions (N, classes) have the gain 1 + y W and the bias y V, as the embeddings
+    of BigGAN's code do (Brock et al. 2019, arXiv:1809.11096); W is what the gains differ from 1 by, so that a one-hot y
+    is its class. `norm` has no gain and bias of its own.
     """
 
     def __init__(self, norm: nn.Module, channels: int, classes: int) -> None:
@@ -41,9 +56,12 @@ class ConditionalNorm(TakesLabels):
         self.gain = nn.Parameter(torch.ones(classes, channels))
         self.bias = nn.Parameter(torch.zeros(classes, channels))
 
-    def forward(self, x: Float[Tensor, "n c *size"], labels: Int[Tensor, " n"]) -> Float[Tensor, "n c *size"]:
+    def forward(self, x: Float[Tensor, "n c *size"], labels: Labels) -> Float[Tensor, "n c *size"]:
         shape = (*x.shape[:2], *[1] * (x.ndim - 2))
         normed: Tensor = self.norm(x)
+        if labels.is_floating_point():
+            y = labels.to(self.gain.dtype)
+            return normed * (1 + y @ (self.gain - 1)).view(shape) + (y @ self.bias).view(shape)
         return normed * embedding(labels, self.gain).view(shape) + embedding(labels, self.bias).view(shape)
 
 

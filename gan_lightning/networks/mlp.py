@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Annotated
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
 from gan_lightning.networks.generator import Generator, GeneratorLabels
 from gan_lightning.networks.layers import (
     LabelledSequential,
+    Labels,
     Norm,
     OutputActivation,
     constrain_weights,
@@ -60,9 +61,7 @@ class MLPGenerator(Generator):
         self.layers = LabelledSequential(*layers)
         constrain_weights(self, norm)
 
-    def decode(
-        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
-    ) -> Float[Tensor, "n ..."]:
+    def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n ..."]:
         flat: Tensor = self.layers(inputs, labels)
         return flat.view(-1, *self.sample_shape)
 

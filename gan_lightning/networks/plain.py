@@ -1,11 +1,12 @@
 """Modules that know nothing of this package, as generators and discriminators: latents in, samples out, and so on."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.generator import Generator
+from gan_lightning.networks.layers import Labels
 
 
 class PlainGenerator(Generator):
@@ -15,9 +16,7 @@ class PlainGenerator(Generator):
         super().__init__(latent_dim)
         self.module = module
 
-    def decode(
-        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
-    ) -> Float[Tensor, "n ..."]:
+    def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n ..."]:
         samples: Tensor = self.module(inputs)
         return samples
 
@@ -33,7 +32,7 @@ class PlainDiscriminator(Discriminator):
         super().__init__(sample_shape=(1,))
         self.module = module
 
-    def forward(self, samples: Float[Tensor, "n ..."], labels: Int[Tensor, " n"] | None = None) -> Float[Tensor, " n"]:
+    def forward(self, samples: Float[Tensor, "n ..."], labels: Labels | None = None) -> Float[Tensor, " n"]:
         outputs: Tensor = self.module(samples)
         if outputs.shape[:1] != samples.shape[:1] or outputs.numel() != len(samples):
             raise ValueError(

@@ -29,13 +29,13 @@ from collections.abc import Sequence
 from math import sqrt
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
 
 from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
 from gan_lightning.networks.generator import Generator
-from gan_lightning.networks.layers import OutputActivation, output_activation_layer
+from gan_lightning.networks.layers import Labels, OutputActivation, output_activation_layer
 from gan_lightning.networks.resolution import base_size, crop, image_dimensions, stages
 from gan_lightning.types import NonNegativeInt, PositiveInt
 
@@ -154,9 +154,7 @@ class R3GANGenerator(Generator):
         layers += [scaled(nn.Conv2d(widths[-1], channels, 1, bias=False)), output_activation_layer(output_activation)]
         self.layers = nn.Sequential(*layers)
 
-    def decode(
-        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
-    ) -> Float[Tensor, "n c h w"]:
+    def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n c h w"]:
         images: Tensor = self.layers(self.basis * self.modulate(inputs)[:, :, None, None])
         return crop(images, *self.size)
 

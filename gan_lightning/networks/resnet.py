@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import Literal
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -38,6 +38,7 @@ from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLab
 from gan_lightning.networks.generator import Generator, GeneratorLabels
 from gan_lightning.networks.layers import (
     LabelledSequential,
+    Labels,
     Norm,
     OutputActivation,
     TakesLabels,
@@ -88,9 +89,7 @@ class UpBlock(TakesLabels):
         )
         self.shortcut = nn.Sequential(convolution(channels, after, 1), nn.Upsample(scale_factor=2))
 
-    def forward(
-        self, x: Float[Tensor, "n c h w"], labels: Int[Tensor, " n"] | None = None
-    ) -> Float[Tensor, "n after 2*h 2*w"]:
+    def forward(self, x: Float[Tensor, "n c h w"], labels: Labels | None = None) -> Float[Tensor, "n after 2*h 2*w"]:
         activations: Tensor = self.residual(x, labels) + self.shortcut(x)
         return activations
 
@@ -176,9 +175,7 @@ class ResNetGenerator(Generator):
         )
         constrain_weights(self, norm)
 
-    def decode(
-        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
-    ) -> Float[Tensor, "n c h w"]:
+    def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n c h w"]:
         images: Tensor = self.layers(self.unflatten(self.project(inputs)), labels)
         return crop(images, *self.size)
 

@@ -22,13 +22,17 @@ _COUNT = 4  # inputs of a network, samples or packs
 _Draw = Callable[[int], list[Tensor]]  # inputs for so many rows: latents or samples, and labels if there are any
 
 
-def check_generator(generator: nn.Module, sample_shape: Sequence[int], latent_dim: int | None = None) -> None:
+def check_generator(
+    generator: nn.Module, sample_shape: Sequence[int], latent_dim: int | None = None, conditions: bool = False
+) -> None:
     """Raises AssertionError unless a generator can be trained.
 
     It maps latents (N, latent_dim), and labels (N,) if it has `classes`, to samples (N, *sample_shape): float32, finite
     for finite weights, with gradients to each of its parameters. In evaluation mode, the same inputs give the same
     samples, each of which depends on its own latent and label alone, and does on the label. `copy.deepcopy` and
-    `state_dict` take all of it along. `latent_dim` may be left out where the module has an attribute of that name.
+    `state_dict` take all of it along. `latent_dim` may be left out where the module has an attribute of that name. With
+    `conditions` labels are float32 (N, classes) in [-1, 1], attributes and real numbers (`dataset.conditions`), which
+    need not be asked of a generator that is for classes alone.
     """
     require_object(generator, "a generator")
     require(isinstance(generator, nn.Module), generator, "a generator, a torch module", "another class")
@@ -41,18 +45,19 @@ def check_generator(generator: nn.Module, sample_shape: Sequence[int], latent_di
     classes = getattr(generator, "classes", 0)
 
     def draw(count: int) -> list[Tensor]:
-        return [torch.randn(count, known), *([torch.arange(count) % classes] if classes else [])]
+        return [torch.randn(count, known), *([_labels(count, classes, conditions)] if classes else [])]
 
     _check_network(generator, draw, [tuple(sample_shape)], classes)
 
 
-def check_discriminator(discriminator: nn.Module, sample_shape: Sequence[int]) -> None:
+def check_discriminator(discriminator: nn.Module, sample_shape: Sequence[int], conditions: bool = False) -> None:
     """Raises AssertionError unless a discriminator can be trained.
 
     It maps samples (N, *sample_shape) to logits (N,), with `outputs` above 1 to (N, outputs): float32, finite for
     finite weights, with gradients to the samples and to each of its parameters. With `packing` m it is given packs of m
     samples, and with a `label_input` other than "none" labels too. A module that is no `Discriminator` may also give
     (N, 1). Of the evaluation mode and of copies the same is asked as of generators; with `energy` no logit is above 0.
+    With `conditions` labels are those of `check_generator`, of packs (N, m * classes).
     """
     require_object(discriminator, "a discriminator")
     require(isinstance(discriminator, nn.Module), discriminator, "a discriminator, a torch module", "another class")
@@ -64,7 +69,7 @@ def check_discriminator(discriminator: nn.Module, sample_shape: Sequence[int]) -
 
     def draw(count: int) -> list[Tensor]:
         samples = torch.rand(count * packing, *sample_shape) * 2 - 1
-        labels = torch.arange(count * packing) % max(classes, 1)
+        labels = _labels(count * packing, max(classes, 1), conditions)
         return [pack(samples, packing), *([pack(labels, packing)] if classes else [])]
 
     shapes: list[tuple[int, ...]] = [(outputs,)] if outputs > 1 else [()] if is_own else [(), (1,)]
@@ -80,6 +85,11 @@ def check_discriminator(discriminator: nn.Module, sample_shape: Sequence[int]) -
         first = logits if logits.ndim == 1 else logits[:, 0]
         is_energy = not getattr(discriminator, "energy", False) or bool((first <= 0).all())
         require(is_energy, discriminator, "logits of at most 0, as energy=True says", f"{first.max().item():g}")
+
+
+def _labels(count: int, classes: int, conditions: bool) -> Tensor:
+    """Classes in turn, or random conditions."""
+    return torch.rand(count, classes) * 2 - 1 if conditions else torch.arange(count) % classes
 
 
 def _check_network(network: nn.Module, draw: _Draw, shapes: list[tuple[int, ...]], classes: int) -> None:
@@ -154,10 +164,11 @@ def _check_labels(network: nn.Module, twin: nn.Module, draw: _Draw, classes: int
     inputs, labels = draw(_COUNT)
     others = labels.clone()
     row = others[1].view(-1)  # the labels of a pack may be several, of whose sum all may depend
-    row[0] = (row[0] + 1) % classes
+    is_single = classes == 1 and not labels.is_floating_point()
+    row[0] = row[0] + 1 if labels.is_floating_point() else (row[0] + 1) % classes
     output, changed = (stirred(inputs, each) for each in (labels, others))
     difference = (output - changed).abs().reshape(_COUNT, -1).amax(1)
-    require(classes == 1 or bool(difference[1] > 0), network, "outputs that depend on labels", "the same of another")
+    require(is_single or bool(difference[1] > 0), network, "outputs that depend on labels", "the same of another")
     require(bool(difference[[0, 2, 3]].max() < 1e-4), network, "outputs that depend on their own label alone", "others")
 
 

@@ -15,7 +15,7 @@ from gan_lightning.networks.dcgan import DCGANDiscriminator, DCGANGenerator
 from gan_lightning.networks.dirac import DiracGenerator, LinearDiscriminator
 from gan_lightning.networks.discriminator import Discriminator, pack
 from gan_lightning.networks.generator import Generator
-from gan_lightning.networks.layers import uses_batch_statistics, uses_spectral_norm
+from gan_lightning.networks.layers import ConditionalNorm, uses_batch_statistics, uses_spectral_norm
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_lightning.networks.plain import PlainDiscriminator, PlainGenerator
 from gan_lightning.networks.r3gan import Block, R3GANDiscriminator, R3GANGenerator
@@ -455,6 +455,90 @@ class TestPack:
     def test_of_one_is_the_sample(self):
         samples = images(2, (1, 3, 3))
         assert pack(samples, 1) is samples
+
+
+def one_hot(labels):
+    return nn.functional.one_hot(labels, CLASSES).float()
+
+
+class Forgetful(nn.Module):
+    """A network that forgets the conditions it is told."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.classes = network, network.classes
+        self.latent_dim, self.label_input = getattr(network, "latent_dim", 0), network.label_input
+        self.packing = getattr(network, "packing", 1)
+
+    def forward(self, inputs, labels):
+        return self.network(inputs, torch.zeros_like(labels))
+
+
+class TestConditions:
+    """Attributes and real numbers (N, K) in place of classes."""
+
+    @pytest.mark.parametrize(("family", "label_input"), LABELLED_GENERATORS)
+    def test_of_the_generator(self, family, label_input):
+        generator = TestLabels().generator(family, label_input)
+        check_generator(generator, (2, 16, 16), conditions=True)
+        with pytest.raises(AssertionError, match="outputs that depend on labels, got the same"):
+            check_generator(Forgetful(generator), (2, 16, 16), conditions=True)
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    @pytest.mark.parametrize("label_input", ["concat", "projection"])
+    @pytest.mark.parametrize("packing", [1, 2])
+    def test_of_the_discriminator(self, family, label_input, packing):
+        options = {"classes": CLASSES, "label_input": label_input, "packing": packing}
+        discriminator = build_discriminator(family, (2, 16, 16), **options).eval()
+        check_discriminator(discriminator, (2, 16, 16), conditions=True)
+        with pytest.raises(AssertionError, match="outputs that depend on labels, got the same"):
+            check_discriminator(Forgetful(discriminator), (2, 16, 16), conditions=True)
+
+    @pytest.mark.parametrize("classes", [1, 4])
+    def test_of_any_number(self, classes):
+        options = {"classes": classes, "hidden_dim": 8, "blocks": 1}
+        check_generator(MLPGenerator(LATENT, (2,), label_input="concat", **options), (2,), conditions=True)
+        check_discriminator(MLPDiscriminator((2,), label_input="projection", **options), (2,), conditions=True)
+
+    @pytest.mark.parametrize(("family", "label_input"), LABELLED_GENERATORS)
+    def test_a_one_hot_row_is_its_class(self, family, label_input):
+        generator = TestLabels().generator(family, label_input).eval()
+        labels = TestLabels.LABELS
+        of_class, of_row = generator(latents(5), labels), generator(latents(5), one_hot(labels))
+        torch.testing.assert_close(of_row, of_class, rtol=1e-4, atol=1e-5)
+
+    @pytest.mark.parametrize("label_input", ["concat", "projection"])
+    def test_a_one_hot_row_is_its_class_for_the_discriminator(self, label_input):
+        options = {"classes": CLASSES, "label_input": label_input, "packing": 2, "norm": "spectral"}
+        discriminator = build_discriminator("mlp", (3,), **options).eval()
+        samples, labels = pack(images(6, (3,)), 2), torch.tensor([0, 2, 1, 1, 2, 0])
+        of_class = discriminator(samples, pack(labels, 2))
+        of_row = discriminator(samples, pack(one_hot(labels), 2))
+        torch.testing.assert_close(of_row, of_class)
+
+    def test_gains_and_biases_are_linear_in_conditions(self):
+        norm = ConditionalNorm(nn.Identity(), 2, 2)
+        x, y = torch.tensor([[3.0, 5.0]]), torch.tensor([[0.5, -1.0]])
+        assert norm(x, y).tolist() == [[3.0, 5.0]]  # at first no condition changes anything
+        with torch.no_grad():
+            norm.gain.copy_(torch.tensor([[3.0, 1.0], [2.0, 0.0]]))
+            norm.bias.copy_(torch.tensor([[4.0, 0.0], [0.0, 7.0]]))
+        # gains 1 + 0.5 * [2, 0] - [1, -1] = [1, 2], biases 0.5 * [4, 0] - [0, 7] = [2, -7]
+        assert norm(x, y).tolist() == [[5.0, 3.0]]
+
+    @pytest.mark.parametrize("way", [("concat", "concat"), ("norm", "projection")])
+    def test_gradients_reach_what_they_pass_through(self, way):
+        torch.manual_seed(0)
+        generator = build_generator("mlp", (3,), norm="layer", classes=CLASSES, label_input=way[0])
+        discriminator = build_discriminator("mlp", (3,), classes=CLASSES, label_input=way[1])
+        y = torch.rand(5, CLASSES) * 2 - 1
+        discriminator(generator(latents(5), y), y).square().sum().backward()
+        check_gradients(generator, discriminator)
+        if way[0] == "concat":
+            of_conditions = [generator.layers[0].weight.grad[:, LATENT:], discriminator.layers[1].weight.grad[:, 3:]]
+        else:
+            of_conditions = [generator.layers[1].gain.grad.T, discriminator.embedding.weight.grad.T]
+        assert all((gradient.abs().amax(0) > 0).all() for gradient in of_conditions)  # of each condition
 
 
 SHAPE = (2, 16, 16)
