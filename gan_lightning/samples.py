@@ -50,6 +50,14 @@ def kind_of(shape: Sequence[int]) -> Kind:
     return KINDS.get(len(shape), "images")
 
 
+def as_condition_units(value: Any) -> Units:
+    """The units of conditions, which all have names. Raises ValueError for anything else."""
+    units = as_units(value)
+    if not 0 < len(set(units.names)) == len(units.names) == len(units.scale) or min(units.scale) <= 0:
+        raise ValueError("the conditions are no names with scales and shifts")
+    return units
+
+
 class Conditions(NamedTuple):
     """Conditions that are numbers, as the data have them: their names and units, and some `rows` (M, K), float32.
 

@@ -2,6 +2,7 @@
 
 python -m gan_lightning sample run=DIR n=64 seed=0 out=grid.png
 python -m gan_lightning sample run=DIR n=10 label=3 out=threes.png
+python -m gan_lightning sample run=DIR 'label={smiling: 1, age: 30}'
 python -m gan_lightning sample run=DIR n=1000 out=table.csv
 python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=walk.png
 """
@@ -49,7 +50,7 @@ class Sampling:
     n: PositiveInt
     seed: Seed
     out: FilePath
-    label: int | str | None
+    label: int | str | dict[str, float] | None
     interpolate: list[Seed] | None
     frames: PositiveInt
     weights: Literal["ema", "raw", "best"]

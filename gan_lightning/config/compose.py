@@ -245,11 +245,17 @@ def require_labels(config: DictConfig) -> None:
     dataset, loss, conditioning = (OmegaConf.select(config, f"{group}.name") for group in groups)
     is_conditional = conditioning not in (None, "none")
     names_labels = OmegaConf.select(config, "heads.classification") is not None
+    if names_labels and OmegaConf.select(config, "dataset.conditions") is not None:
+        raise UserError(
+            "dataset.conditions are numbers, but the head classification names classes; use conditioning=concat or"
+            " conditioning=projection with a loss that has no such head, or dataset.conditions=null for classes."
+        )
     if (is_conditional or names_labels) and OmegaConf.select(config, "dataset.classes") == 0:
         asking = f"conditioning={conditioning}" if is_conditional else f"loss={loss}"
         raise UserError(
             f"{asking} needs labels, but dataset={dataset} has none (dataset.classes is 0); use conditioning=none with"
-            " a loss that needs none either, or where there are labels, tell how many classes by dataset.classes=N."
+            " a loss that needs none either, or where there are labels, tell how many classes by dataset.classes=N, or"
+            " name columns of numbers by dataset.conditions=[NAME,NAME]."
         )
 
 

@@ -39,6 +39,11 @@ def width(categorical: Any, continuous: int) -> int:
     return sum(map(int, categorical)) + continuous
 
 
+def count(names: Any) -> int:
+    """How many names there are."""
+    return 0 if names is None else len(names)
+
+
 def preferred(choice: Any, default: Any) -> Any:
     """What is asked for, or the default where nothing is."""
     return default if choice is None else choice
@@ -84,7 +89,7 @@ def folder_name(overrides: str) -> str:
 
 def resolvers() -> dict[str, Callable[..., Any]]:
     """All of them, by name."""
-    plain = (default_iterations, folder_name, height_and_width, image_shape, outputs, preferred, start, width)
+    plain = (count, default_iterations, folder_name, height_and_width, image_shape, outputs, preferred, start, width)
     return {each.__name__: each for each in plain} | {name.lower(): partial(schedule, name) for name in SCHEDULES}
 
 

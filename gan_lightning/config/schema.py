@@ -51,6 +51,7 @@ class Dataset:
     key: str | None = None
     labels: FilePath | None = None
     label_column: str | None = None
+    conditions: list[str] | None = None
     stack: list[str] | None = None
     root: FilePath | None = None
     cache_dir: FilePath | None = None

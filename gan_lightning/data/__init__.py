@@ -7,6 +7,7 @@ from gan_lightning import namespace
 if TYPE_CHECKING:
     from gan_lightning.data.array_files import *
     from gan_lightning.data.arrays import *
+    from gan_lightning.data.conditions import *
     from gan_lightning.data.datamodule import *
     from gan_lightning.data.decoding import *
     from gan_lightning.data.derived import *

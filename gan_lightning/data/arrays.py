@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_lightning.data.array_files import Stored, arrays_in
+from gan_lightning.data.conditions import require_names, scaled_conditions, units_of
 from gan_lightning.data.picture_files import in_natural_order
 from gan_lightning.data.scaling import Levels, arranged, require_levels, scaled
 from gan_lightning.data.seen import Changed, compare
@@ -35,6 +36,8 @@ class Array:
         sample_shape: [C, H, W] of images, [C, L] of signals, [d] of vectors; see `arranged` for what becomes such.
         key: which array of the file, if it has several.
         labels: the array of labels, whole numbers or texts: an array of the same file, or else a file beside it.
+        conditions: names for the columns of labels (N, K) that are numbers, attributes (on or off) and real ones, that
+            networks are conditioned on together; without them, labels are classes.
         range: the numbers [LOW, HIGH] that become -1 and 1; with `data` the lowest and the highest there are, of images
             altogether, of signals in each channel and of vectors in each column; with `standard` channels and columns
             get the mean 0 and the standard deviation 1; None leaves both as they are. Images of uint8 have their
@@ -50,10 +53,12 @@ class Array:
     range: Levels = "data"
     changed: Changed = "refuse"
     seen: Mapping[str, Any] | None = None
+    conditions: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
         require_levels(self.range)
+        require_names(self.conditions, self.labels)
         units_seen(self.seen)
 
     def load(self) -> SampleSet:
@@ -72,15 +77,21 @@ class Array:
         values = arranged(stored[name].read(f"dataset.root is {root}"), self.sample_shape, root)
         labels: Tensor | None = None
         classes: tuple[str, ...] = ()
+        conditions: Units | None = None
         if self.labels is not None:
             entry, file = self._labels(root, stored)
             files += [file] if file != root else []
             which = f"dataset.labels is {self.labels}"
-            labels, classes = numbered(entry.read(which), len(values), which, self.seen)
+            if self.conditions is None:
+                labels, classes = numbered(entry.read(which), len(values), which, self.seen)
+            else:
+                numbers = columns_of(entry.read(which), len(values), self.conditions, which)
+                labels, conditions = scaled_conditions(numbers, self.conditions, which, units_of(self.seen))
         samples, units = scaled(values, self.range, units_seen(self.seen), root)
         facts = facts_of(samples, files, units, classes)
+        facts |= {"conditions": conditions.plain()} if conditions else {}
         compare(root, "samples", self.seen or {}, facts, self.changed)
-        return SampleSet(samples, labels, classes, units), facts
+        return SampleSet(samples, labels, classes, units, conditions), facts
 
     def _chosen(self, root: Path, stored: Mapping[str, Stored]) -> str:
         """The name of the array of samples."""
@@ -117,6 +128,7 @@ def units_seen(seen: Mapping[str, Any] | None) -> Units | None:
         return None
     try:
         known_classes(seen)
+        units_of(seen)
         return as_units(seen.get("units"))
     except ValueError as error:
         raise ValueError("seen is not what a run has found; it is written by the run") from error
@@ -141,6 +153,25 @@ def facts_of(samples: Tensor, files: Sequence[Path], units: Units, classes: Sequ
     return facts | ({"classes": list(classes)} if classes else {})
 
 
+def columns_of(values: NDArray[Any], count: int, names: Sequence[str], which: str) -> NDArray[Any]:
+    """Labels that are numbers, (N, K), or (N,) of one column. Raises UserError, beginning with `which`, for others."""
+    found = f"{which}, which has an array of shape {values.shape} and type {values.dtype}"
+    columns = values[:, None] if values.ndim == 1 else values
+    if columns.ndim != 2 or len(columns) != count:
+        raise UserError(f"{found}; expected a row for each of {count} samples.")
+    if columns.dtype.kind not in "biuf":
+        raise UserError(
+            f"{found}; expected real numbers, or 0 and 1 of attributes, in {len(names)} columns. Texts are classes:"
+            " dataset.conditions=null."
+        )
+    if columns.shape[1] != len(names):
+        raise UserError(
+            f"{found}, while dataset.conditions names {len(names)} columns, {list(names)}; name each of"
+            f" {columns.shape[1]}."
+        )
+    return columns
+
+
 def numbered(
     labels: NDArray[Any], count: int, which: str, seen: Mapping[str, Any] | None
 ) -> tuple[Tensor, tuple[str, ...]]:
@@ -152,11 +183,17 @@ def numbered(
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (count,):
-        raise UserError(f"{found}; expected one label for each of {count} samples.")
+        raise UserError(
+            f"{found}; expected one label for each of {count} samples. Columns of numbers are named by"
+            " dataset.conditions=[NAME,NAME]."
+        )
     if labels.dtype.kind == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "biuU":
-        raise UserError(f"{found}; expected whole numbers or texts.")
+        raise UserError(
+            f"{found}; expected whole numbers or texts. Real numbers to condition on are named by"
+            " dataset.conditions=[NAME]."
+        )
     values, inverse = np.unique(labels, return_inverse=True)
     if len(values) > MOST_CLASSES:
         raise UserError(f"{found} with {len(values)} different labels; expected at most {MOST_CLASSES} classes.")

@@ -8,15 +8,17 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gan_lightning.data.conditions import rescaled
 from gan_lightning.data.decoding import Fit, inscribed, middle
 from gan_lightning.data.rounds import MinibatchStream, RoundLoader, RoundSizes
 from gan_lightning.data.sources import ChangeableSource, Source
 from gan_lightning.errors import UserError
-from gan_lightning.samples import SampleSet, kind_of
+from gan_lightning.samples import Conditions, SampleSet, kind_of
 from gan_lightning.seeds import mix
 from gan_lightning.types import NonNegativeFloat, NonNegativeInt, PositiveInt
 
-SPLIT, SUBSET = 0x4E1D, 0x4EF1  # keep what samples are chosen here apart from every other use of a seed
+SPLIT, SUBSET, CONDITIONS = 0x4E1D, 0x4EF1, 0x4C0D  # keep what is chosen here apart from every other use of a seed
+MOST_ROWS = 1024  # of conditions, that a generator's file holds
 Split = Literal["train", "held_out"]
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as Pillow converts colour to grey
@@ -35,7 +37,8 @@ class GANDataModule(LightningDataModule):
         seed: decides the order of the samples.
         memory_gib: data of up to this size (images as uint8, vectors as float32) are kept on the training device.
             Larger ones stay in host memory or in a memory-mapped file and are fetched round by round.
-        classes: the number of classes that the networks are conditioned on; 0 for none.
+        classes: the number of classes, or of conditions that are numbers, that the networks are conditioned on; 0 for
+            none.
         packing: the number of samples that the discriminator sees together.
         fit: what becomes of images of other proportions: the middle is cut out (crop), the whole is put on black (pad)
             or distorted (stretch, as in runs that are older than this argument).
@@ -117,6 +120,16 @@ class GANDataModule(LightningDataModule):
         """The minibatches of rows of `loaded`."""
         return MinibatchStream(len(self.training_rows()), self.batch_size, self.seed, self._training_rows)
 
+    @property
+    def conditions(self) -> Conditions | None:
+        """What the networks are conditioned on, with at most MOST_ROWS rows of it; None for classes, or nothing."""
+        loaded = self.loaded
+        if loaded.conditions is None or loaded.labels is None or self.classes == 0:
+            return None
+        rows = self.training_rows()
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(mix(CONDITIONS)))[:MOST_ROWS]
+        return Conditions(loaded.conditions, loaded.labels.cpu()[rows[order]])
+
     def training_rows(self) -> Tensor:
         """The rows of `loaded` that are trained on."""
         loaded = self.loaded
@@ -142,7 +155,7 @@ class GANDataModule(LightningDataModule):
             rows = self._held_out_rows
             if not isinstance(self.held_out, int | float):
                 self._held_out_set = self._held_out_set or self._fitted(self.held_out.load())
-                require_same_classes(self._held_out_set, whole)
+                self._held_out_set = told_alike(self._held_out_set, whole)
                 whole, rows = self._held_out_set, None
         total = len(whole.samples if rows is None else rows)
         if count is not None and count < total:
@@ -193,19 +206,37 @@ def require_classes(sample_set: SampleSet, classes: int) -> None:
         return
     if sample_set.labels is None:
         raise UserError(f"dataset.classes is {classes}, but the data set has no labels; use conditioning=none.")
-    if len(sample_set.classes) != classes:
+    if sample_set.conditions is not None and len(sample_set.conditions.names) != classes:
+        found = len(sample_set.conditions.names)
+        raise UserError(
+            f"dataset.classes is {classes}, but dataset.conditions names {found}; leave dataset.classes to them."
+        )
+    if sample_set.conditions is None and len(sample_set.classes) != classes:
         found = len(sample_set.classes)
         raise UserError(f"dataset.classes is {classes}, but the data set has {found}; set dataset.classes={found}.")
 
 
-def require_same_classes(held_out: SampleSet, trained: SampleSet) -> None:
-    """Raises UserError where the labels of two sources would mean different classes."""
+def told_alike(held_out: SampleSet, trained: SampleSet) -> SampleSet:
+    """Held-out samples with labels that mean what those of the trained ones do; conditions are scaled as these are.
+
+    Raises UserError where the labels of two sources would mean different classes or conditions.
+    """
+    names, wanted = (each.conditions.names if each.conditions else () for each in (held_out, trained))
+    if names != wanted:
+        raise UserError(
+            f"dataset.held_out and dataset.source have other conditions, {list(names)} there and {list(wanted)} here;"
+            " give both the same."
+        )
+    if held_out.conditions and trained.conditions and held_out.labels is not None:
+        labels = rescaled(held_out.labels, held_out.conditions, trained.conditions)
+        return held_out._replace(labels=labels, conditions=trained.conditions)
     for number, (other, name) in enumerate(zip(held_out.classes, trained.classes, strict=False)):
         if other != name:
             raise UserError(
                 f"dataset.held_out and dataset.source have classes in another order: number {number} is {other} there"
                 f" and {name} here; give both the same classes, and the same class_order."
             )
+    return held_out
 
 
 def fit_shape(samples: Tensor, shape: Sequence[int], fit: Fit = "stretch") -> Tensor:

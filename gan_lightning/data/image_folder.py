@@ -16,9 +16,11 @@ import numpy as np
 import torch
 from rich.console import Console
 from rich.progress import Progress
+from torch import Tensor
 
+from gan_lightning.data.conditions import require_names, scaled_conditions, units_of
 from gan_lightning.data.decoding import Decoded, Fit, Form, decode_in_threads, is_deep
-from gan_lightning.data.labels import of_folders, of_table
+from gan_lightning.data.labels import of_columns, of_folders, of_table
 from gan_lightning.data.opening import opened
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
 from gan_lightning.data.picture_files import Pictures, find_pictures, in_natural_order, some, stacked
@@ -58,6 +60,8 @@ class ImageFolder:
         labels: a table of labels in CSV (see gan_lightning/data/labels.py); without it, the folders of the first level
             are the classes, if all pictures lie in some.
         label_column: which column of the table has the labels, if there are several.
+        conditions: the columns of the table that networks are conditioned on together, in place of one of classes:
+            attributes, on or off, and real numbers.
         class_order: classes are numbered as people sort their names (`natural`: 2 before 10), or letter by letter
             (`text`), as in runs that are older than this argument.
         cache_gib: the size in GiB that the least recently used files in `cache_dir` are removed for.
@@ -79,6 +83,7 @@ class ImageFolder:
     labels: FilePath | None = None
     label_column: str | None = None
     stack: Sequence[str] | None = None
+    conditions: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -86,6 +91,9 @@ class ImageFolder:
             raise ValueError(f"range must be [LOW,HIGH] with LOW below HIGH, got {list(self.range)}")
         if self.stack is not None and len(set(self.stack)) != self.channels:
             raise ValueError(f"stack must be channels={self.channels} different endings, got {list(self.stack)}")
+        require_names(self.conditions, self.labels)
+        if self.conditions is not None and self.label_column is not None:
+            raise ValueError("label_column is a column of classes, and conditions are columns of numbers; give one")
         if self.seen is not None and not _are_facts(self.seen):
             raise ValueError("seen is not what a run has found; it is written by the run")
 
@@ -109,14 +117,30 @@ class ImageFolder:
         self._say(root, pictures, notes)
         left_out = {picture.name for picture in notes.corrupt}
         names = [name for name in pictures.names if name not in left_out]
+        images = torch.from_numpy(pixels)[: len(names)]
+        if self.conditions is not None:
+            return self._conditioned(root, names, images, notes)
         label_of = self._labels(root, pictures.names, names)
         facts = self._facts(names, label_of, notes)
         compare(root, "pictures", self.seen or {}, facts, self.changed)
-        images = torch.from_numpy(pixels)[: len(names)]
         if label_of is None:
             return SampleSet(images, None, ()), facts
         index = {name: number for number, name in enumerate(facts["classes"])}
         return SampleSet(images, torch.tensor([index[label_of[name]] for name in names]), tuple(index)), facts
+
+    def _conditioned(
+        self, root: Place, names: list[str], images: Tensor, notes: Notes
+    ) -> tuple[SampleSet, dict[str, Any]]:
+        """Pictures with numbers of the table, and what a run is to remember of them."""
+        assert self.labels is not None
+        assert self.conditions is not None
+        values = of_columns(root, self.labels, self.conditions, names)
+        facts = self._facts(names, dict(zip(names, values.tolist(), strict=True)), notes)
+        known = units_of(self.seen)
+        conditions, units = scaled_conditions(values, self.conditions, f"dataset.labels is {self.labels}", known)
+        facts |= {"conditions": units.plain()}
+        compare(root, "pictures", self.seen or {}, facts, self.changed)
+        return SampleSet(images, conditions, conditions=units), facts
 
     def _find(self, root: Place) -> Pictures:
         pictures = find_pictures(root, self.labels)
@@ -250,13 +274,13 @@ class ImageFolder:
             level = logging.INFO if pictures.passed_over.keys() == {HIDDEN} else logging.WARNING
             log.log(level, "%s", printable(f"Passed over files in {root}: {pictures.told()}."))
 
-    def _facts(self, names: list[str], label_of: Mapping[str, str] | None, notes: Notes) -> dict[str, Any]:
+    def _facts(self, names: list[str], label_of: Mapping[str, Any] | None, notes: Notes) -> dict[str, Any]:
         content = json.dumps([names, notes.digests, label_of and [label_of[name] for name in names]])
         facts: dict[str, Any] = {
             "pictures": len(names),
             "digest": hashlib.sha256(content.encode()).hexdigest()[:32],
         }
-        if label_of is not None:
+        if label_of is not None and self.conditions is None:
             known = list((self.seen or {}).get("classes", ()))
             new = set(label_of.values()) - set(known)
             facts["classes"] = known + (in_natural_order(new) if self.class_order == "natural" else sorted(new))
@@ -266,6 +290,10 @@ class ImageFolder:
 def _are_facts(seen: Mapping[str, Any]) -> bool:
     """Whether values out of a file are such as `load_with_facts` gives."""
     classes, levels = seen.get("classes", []), seen.get("range", [0, 1])
+    try:
+        units_of(seen)
+    except ValueError:
+        return False
     return (
         isinstance(seen.get("digest", ""), str)
         and isinstance(classes, list)

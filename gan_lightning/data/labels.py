@@ -5,6 +5,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_lightning.data.conditions import numbers_of
 from gan_lightning.data.picture_files import legible, some
 from gan_lightning.data.places import Place
 from gan_lightning.errors import UserError, printable, reason
@@ -39,9 +43,30 @@ def of_table(root: Place, table: str, column: str | None, names: Sequence[str]) 
         hint = did_you_mean(column, header[1:])
         raise UserError(f"dataset.label_column is {column}, but {file} has {', '.join(header[1:])}.{hint}")
     place = 1 if column is None else header.index(column)
-    labels = {row[0].strip(): row[place].strip() for row in rows}
+    return [label for (label,) in _of_each(root, file, rows, [place], names)]
+
+
+def of_columns(root: Place, table: str, columns: Sequence[str], names: Sequence[str]) -> NDArray[np.float64]:
+    """The numbers of each picture, (N, K), from some columns of a table such as `of_table` reads.
+
+    Raises UserError where `of_table` does, and for columns that aren't there, or have others than numbers.
+    """
+    file = root.beside(table)
+    header, rows = _read(root, file)
+    if unknown := [column for column in columns if column not in header[1:]]:
+        hint = did_you_mean(unknown[0], header[1:])
+        raise UserError(f"dataset.conditions has {unknown[0]}, but {file} has {', '.join(header[1:])}.{hint}")
+    cells = _of_each(root, file, rows, [header.index(column) for column in columns], names)
+    return numbers_of(cells, columns, f"dataset.labels is {file}")
+
+
+def _of_each(
+    root: Place, file: Path, rows: Sequence[Sequence[str]], places: Sequence[int], names: Sequence[str]
+) -> list[list[str]]:
+    """The cells of each picture, at some places of a table's rows. Raises UserError for pictures without any."""
+    labels = {row[0].strip(): [row[place].strip() for place in places] for row in rows}
     keys = [name if name in labels else name.rpartition("/")[2] for name in map(legible, names)]
-    if lacking := [name for name, key in zip(names, keys, strict=True) if not labels.get(key)]:
+    if lacking := [name for name, key in zip(names, keys, strict=True) if not all(labels.get(key, [""]))]:
         raise UserError(
             f"dataset.labels is {file}, which has no label for {len(lacking)} of {len(names)} pictures"
             f" ({some(lacking)}); its first column has their paths below {root}."

@@ -8,6 +8,7 @@ from typing import IO, NamedTuple, Protocol
 
 from gan_lightning.errors import UserError
 from gan_lightning.files import read_text
+from gan_lightning.paths import whole
 
 HIDDEN, NO_PICTURES, NO_FILES, UNREADABLE = "hidden", "of other kinds", "that are no plain files", "unreadable"
 NESTED, REPLACED = "that are packed themselves", "replaced by later ones of their names"
@@ -112,7 +113,7 @@ class Folder:
         return status.st_size, status.st_mtime_ns
 
     def beside(self, name: str) -> Path:
-        return self._path / Path(name).expanduser()
+        return whole(name, self._path)
 
     def text(self, path: Path, most: int) -> str:
         return read_text(path, most)

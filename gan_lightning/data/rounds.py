@@ -70,7 +70,7 @@ class RoundLoader:
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
-        self.data = data._replace(classes=(), units=None)
+        self.data = data._replace(classes=(), units=None, conditions=None)
         self.stream = stream
         self.sizes = sizes
         self.device = device

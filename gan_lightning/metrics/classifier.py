@@ -169,10 +169,11 @@ class Classifier:
     def open(self, training: SampleSet, held_out: SampleSet, device: torch.device | str = "cpu") -> FeatureNetwork:
         """The network, with its accuracy on the held-out samples if there are any. Raises UserError without classes."""
         samples, labels = training.samples, training.labels
-        if labels is None or len(labels.unique()) < 2:
+        if labels is None or labels.is_floating_point() or len(labels.unique()) < 2:
+            numbers = "labels that are numbers" if labels is not None and labels.is_floating_point() else ""
             raise UserError(
                 "extractor=classifier learns to tell the data set's classes apart, but this data set has"
-                f" {'no labels' if labels is None else 'a single class'}: use extractor=identity, or"
+                f" {'no labels' if labels is None else numbers or 'a single class'}: use extractor=identity, or"
                 " extractor=inception for pictures."
             )
         classes = int(labels.max()) + 1

@@ -107,11 +107,11 @@ def require_parts(config: DictConfig, model: GAN, data: GANDataModule, limit: in
         raise UserError(f"{reason}; set trainer.max_steps, or the length too: ${{linear:START,END,OVER}}.") from error
     require_picture(int(config.samples.count), data.sample_shape)
     packing, looked_at = model.discriminator.packing, LOOKED_AT[kind_of(data.sample_shape)]
-    real = data.first(packing * max(2, -(-looked_at // packing))).as_floats().samples
+    real, labels, *_ = data.first(packing * max(2, -(-looked_at // packing))).as_floats()
     if not real.isfinite().all():
         raise UserError(f"The samples of dataset={config.dataset.name} are not all finite numbers of 32 bits.")
     try:
-        refuse_data(model.parts, model.adapter(moment.regularizers), real)
+        refuse_data(model.parts, model.adapter(moment.regularizers), real, labels)
     except ValueError as error:
         raise UserError(f"{str(error).rstrip('.')}.") from error
     if config.compatibility_warnings:

@@ -45,7 +45,8 @@ def require_networks(config: DictConfig, folder: Path) -> None:
         made[name] = outline(partial(wrapped, wrap, config, f"model.{name}"), weights, path)
     generator = made["generator"]
     assert isinstance(generator, Generator)
-    shape = require_drawable(generator, build(config, "model.latents", config.plugins), path)
+    prior = build(config, "model.latents", config.plugins)
+    shape = require_drawable(generator, prior, path, bool(OmegaConf.select(config, "dataset.conditions")))
     if shape is not None and list(shape) != list(config.data.sample_shape):
         raise UserError(
             f"data.sample_shape is {list(config.data.sample_shape)}, but the generator's samples have shape"

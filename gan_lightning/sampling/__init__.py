@@ -6,6 +6,7 @@ from gan_lightning import namespace
 
 if TYPE_CHECKING:
     from gan_lightning.sampling.checkpoints import *
+    from gan_lightning.sampling.conditions import *
     from gan_lightning.sampling.drawing import *
     from gan_lightning.sampling.files import *
     from gan_lightning.sampling.latents import *

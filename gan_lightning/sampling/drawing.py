@@ -1,4 +1,4 @@
-"""Drawing from a generator: fixed latents, classes in turn, and samples in batches. torch and jaxtyping alone."""
+"""Drawing from a generator: fixed latents, labels, and samples in batches. torch and jaxtyping alone."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,9 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor, nn
 
 from gan_lightning.networks.generator import Generator
+from gan_lightning.networks.layers import Labels
+from gan_lightning.samples import Conditions
+from gan_lightning.sampling.conditions import draw_conditions
 from gan_lightning.sampling.latents import Prior
 from gan_lightning.seeds import mix
 
@@ -18,9 +21,17 @@ def draw_latents(prior: Prior, latent_dim: int, count: int, seed: int) -> Float[
     return torch.cat([prior.draw(1, latent_dim, generator=source.manual_seed(mix(seed, k))) for k in range(count)])
 
 
-def class_of_each(generator: Generator, count: int) -> Int[Tensor, " {count}"] | None:
-    """Labels (count,) that go through the classes in turn; None for a generator without any."""
-    return torch.arange(count) % generator.classes if generator.classes else None
+def label_of_each(
+    generator: Generator, count: int, conditions: Conditions | None = None, seed: int = 0
+) -> Int[Tensor, " {count}"] | Float[Tensor, "{count} k"] | None:
+    """Labels (count,) that go through the classes in turn, or conditions (count, K) as the data have them, by the seed;
+    None for a generator without labels.
+    """
+    if not generator.classes:
+        return None
+    if conditions is not None:
+        return draw_conditions(conditions, count, seed)
+    return torch.arange(count) % generator.classes
 
 
 @torch.no_grad()
@@ -28,10 +39,10 @@ def decode(
     generator: nn.Module,
     latents: Float[Tensor, "n latent_dim"],
     device: torch.device | str = "cpu",
-    labels: Int[Tensor, " n"] | None = None,
+    labels: Labels | None = None,
     batch_size: int = 256,
 ) -> Float32[Tensor, "n ..."]:
-    """The samples of latents (N, latent_dim), and labels (N,), in batches, on the CPU and in float32."""
+    """The samples of latents (N, latent_dim), and labels, in batches, on the CPU and in float32."""
     chunks = latents.split(batch_size)
     told = [None] * len(chunks) if labels is None else [chunk.to(device) for chunk in labels.split(batch_size)]
     with torch.autocast(torch.device(device).type, enabled=False):

@@ -9,6 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
+import torch
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -20,7 +21,7 @@ from gan_lightning.networks.plain import PlainGenerator
 from gan_lightning.paths import typed
 from gan_lightning.plugins import advice, package_of
 from gan_lightning.run_folder import BEST, LAST, find_generator, last_saved
-from gan_lightning.samples import Units, as_units
+from gan_lightning.samples import Conditions, Units, as_condition_units, as_units
 from gan_lightning.sampling.checkpoints import as_iteration, read_checkpoint, read_last
 from gan_lightning.sampling.latents import Prior
 from gan_lightning.sampling.sizes import outline, require_drawable
@@ -35,6 +36,7 @@ Weights = Literal["ema", "raw", "best"]
 # one is made of; beside them, those of packages that the user trusts.
 ROOMS = ("gan_lightning.networks", "gan_lightning.sampling")
 LAYERS = ("torch.nn", "torchvision.ops", "torchvision.models")
+ROWS = ".conditions"  # the tensor of their rows; no weight's name begins with a dot
 UNNAMED = ("_target_", "_args_", "_convert_", "_recursive_")
 
 
@@ -42,7 +44,8 @@ class GeneratorFile(NamedTuple):
     """A generator out of a file: the nodes that make it and its prior, its weights, and the iteration they are of.
 
     `classes` are the names of its labels in their order; () where the file has none, as those of before have. `units`
-    lead from its samples to the numbers of the data set's files, if it has any.
+    lead from its samples to the numbers of the data set's files, if it has any. `conditions` are what its labels are
+    where they are numbers.
     """
 
     generator: dict[str, Any]
@@ -51,6 +54,7 @@ class GeneratorFile(NamedTuple):
     iteration: int
     classes: tuple[str, ...] = ()
     units: Units | None = None
+    conditions: Conditions | None = None
 
 
 def save_generator(
@@ -60,12 +64,16 @@ def save_generator(
     iteration: int,
     classes: Sequence[str] = (),
     units: Units | None = None,
+    conditions: Conditions | None = None,
 ) -> None:
     """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`, the names
     of its classes and the units of its samples, if there are any.
+
+    Of `conditions`, the rows are written beside the weights. Earlier releases, which would take them for classes, read
+    no such file, and all others.
     """
     metadata = {
-        "format": formats.GENERATOR,
+        "format": formats.GENERATOR if conditions is None else formats.CONDITIONED,
         "version": __version__,
         "config": json.dumps({name: config[name] for name in ("generator", "latents")}),
         "weights": "ema",
@@ -75,6 +83,9 @@ def save_generator(
     if units is not None:
         metadata["units"] = json.dumps(units.plain())
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+    if conditions is not None:
+        metadata["conditions"] = json.dumps(conditions.units.plain())
+        tensors[ROWS] = conditions.rows.contiguous()
     save_whole(tensors, path, metadata)
 
 
@@ -97,7 +108,7 @@ def read_generator(path: Path) -> GeneratorFile:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     except Exception as error:  # SafetensorError, OSError, and others for types that torch lacks
         raise UserError(f"{path} can't be read as a generator: {reason(error)}.") from error
-    formats.require(metadata.get("format"), formats.GENERATOR, f"{path} is not a generator of this program")
+    formats.require(metadata.get("format"), formats.CONDITIONED, f"{path} is not a generator of this program")
     require_written(path, metadata)
     try:
         config = formats.upgrade(parse_json(metadata["config"]))
@@ -105,9 +116,10 @@ def read_generator(path: Path) -> GeneratorFile:
         iteration = as_iteration(int(metadata["iteration"]))
         classes = as_names(parse_json(metadata.get("classes", "[]")))
         units = as_units(parse_json(metadata["units"])) if "units" in metadata else None
+        conditions = as_conditions(parse_json(metadata["conditions"]), tensors) if "conditions" in metadata else None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: its metadata can't be read ({reason(error)}).") from error
-    return GeneratorFile(generator, latents, tensors, iteration, classes, units)
+    return GeneratorFile(generator, latents, tensors, iteration, classes, units, conditions)
 
 
 def require_written(path: Path, metadata: Mapping[str, str]) -> None:
@@ -130,6 +142,16 @@ def as_names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError("the classes are no list of names")
     return tuple(value)
+
+
+def as_conditions(units: Any, tensors: dict[str, Tensor]) -> Conditions:
+    """Conditions whose rows are among tensors, and are taken out of them. Raises KeyError or ValueError for others."""
+    known, rows = as_condition_units(units), tensors.pop(ROWS)
+    if rows.ndim != 2 or rows.shape[1] != len(known.names) or not len(rows) or rows.dtype != torch.float32:
+        raise ValueError("the rows of conditions don't fit their names")
+    if not rows.isfinite().all():
+        raise ValueError("the rows of conditions are not finite")
+    return Conditions(known, rows)
 
 
 def make(node: Mapping[str, Any], kind: type[Kind], path: Path, plugins: Sequence[str] = ()) -> Kind:
@@ -176,7 +198,8 @@ def constructor(target: str, plugins: Sequence[str]) -> Any:
 
 class Loaded(NamedTuple):
     """A generator with its weights, the prior of its latents, the iteration that the weights are of, the names of
-    its classes, () if it has none or they are not known, and the units of its samples, if they have any.
+    its classes, () if it has none or they are not known, the units of its samples, if they have any, and what its
+    labels are where they are numbers.
     """
 
     generator: Generator
@@ -184,6 +207,7 @@ class Loaded(NamedTuple):
     iteration: int
     classes: tuple[str, ...] = ()
     units: Units | None = None
+    conditions: Conditions | None = None
 
 
 def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ()) -> Loaded:
@@ -203,7 +227,7 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     prior = make(file.latents, Prior, path, plugins)
     build = partial(make, file.generator, Generator, path, plugins)
-    shape = require_drawable(outline(build, tensors, path), prior, path)
+    shape = require_drawable(outline(build, tensors, path), prior, path, file.conditions is not None)
     require_units(file.units, shape, path)
     generator = build()
     try:
@@ -214,7 +238,12 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
         raise UserError(
             f"{path} is damaged: it names {len(file.classes)} classes, but its generator has {generator.classes}."
         )
-    return Loaded(generator, prior, iteration, file.classes, file.units)
+    if file.conditions and len(file.conditions.units.names) != generator.classes:
+        names = file.conditions.units.names
+        raise UserError(
+            f"{path} is damaged: it names {len(names)} conditions, but its generator has {generator.classes}."
+        )
+    return Loaded(generator, prior, iteration, file.classes, file.units, file.conditions)
 
 
 def require_units(units: Units | None, shape: tuple[int, ...] | None, path: Path) -> None:

@@ -1,7 +1,7 @@
 """A trained generator, ready to sample from."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -11,13 +11,15 @@ from torch import Tensor
 from gan_lightning.errors import UserError
 from gan_lightning.networks.generator import Generator
 from gan_lightning.plugins import granted
-from gan_lightning.samples import Units
-from gan_lightning.sampling.drawing import class_of_each, decode, draw_latents
+from gan_lightning.samples import Conditions, Units
+from gan_lightning.sampling.conditions import with_asked
+from gan_lightning.sampling.drawing import decode, draw_latents, label_of_each
 from gan_lightning.sampling.files import Weights, load
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.suggest import did_you_mean
 
 MOST_NAMED = 20  # classes in a message
+Label = int | str | Mapping[str, float]  # a class by number or name, or conditions by name
 
 
 class Sampler:
@@ -31,6 +33,7 @@ class Sampler:
         iteration: int | None = None,
         classes: Sequence[str] = (),
         units: Units | None = None,
+        conditions: Conditions | None = None,
     ) -> None:
         self.network = network.to(device).eval()
         self.latents = latents or Normal()
@@ -38,39 +41,47 @@ class Sampler:
         self.iteration = iteration  # that the weights are of
         self.classes = tuple(classes)  # their names, where they are known
         self.units = units  # that lead from samples to the numbers of the data set's files, if it has scaled these
+        self.conditions = conditions  # where labels are numbers
 
-    def sample(self, n: int, seed: int = 0, label: int | str | None = None) -> Float32[Tensor, "{n} ..."]:
+    def sample(self, n: int, seed: int = 0, label: Label | None = None) -> Float32[Tensor, "{n} ..."]:
         """Images (n, C, H, W) in [-1, 1], signals (n, C, L) or vectors (n, d), on the CPU; the same arguments give the
         same samples.
 
         `label` is the class of all of them, by number or name, for a conditional generator; without it the classes
-        take turns.
+        take turns. Where labels are conditions, it has some by name, in the units of the data set's files, such as
+        {"age": 30}; the others are drawn as the data have them.
         """
-        return decode(self.network, self._draw(n, seed), self.device, self.labels(n, label))
+        return decode(self.network, self._draw(n, seed), self.device, self.labels(n, label, seed))
 
     def interpolate(
-        self, seeds: Sequence[int], frames: int, label: int | str | None = None
+        self, seeds: Sequence[int], frames: int, label: Label | None = None
     ) -> Float32[Tensor, "{(len(seeds)-1)*frames} ..."]:
         """A walk from each seed's first latent to the next one's: ((len(seeds) - 1) * frames, ...) samples.
 
         Latents on the way are as likely as those at its ends (see `Prior.path`). Each row starts at its seed and ends
-        just at the next. A conditional generator keeps to one class, by default the first.
+        just at the next. A conditional generator keeps to one class, by default the first, or to the conditions that
+        the first seed draws.
         """
         ends = torch.cat([self._draw(1, seed) for seed in seeds])
         walk = torch.cat([self.latents.path(a, b, frames) for a, b in itertools.pairwise(ends)])
-        labels = self.labels(len(walk), 0 if label is None and self.network.classes else label)
-        return decode(self.network, walk, self.device, labels)
+        first = self.labels(1, label, seeds[0])  # of classes in turn, the first too
+        return decode(self.network, walk, self.device, None if first is None else first.repeat_interleave(len(walk), 0))
 
-    def labels(self, n: int, label: int | str | None) -> Int[Tensor, " {n}"] | None:
-        """A label each of n samples: `label`, or all classes in turn; None for a generator without any.
+    def labels(self, n: int, label: Label | None, seed: int = 0) -> Int[Tensor, " {n}"] | Float[Tensor, "{n} k"] | None:
+        """A label each of n samples: `label`, or all classes in turn; conditions that it doesn't name by the seed.
 
-        Raises UserError for a class that there isn't.
+        None for a generator without any. Raises UserError for a class or a condition that there isn't.
         """
-        classes = self.network.classes
+        classes, drawn = self.network.classes, label_of_each(self.network, n, self.conditions, seed)
         if label is None:
-            return class_of_each(self.network, n)
+            return drawn
         if not classes:
             raise UserError(f"label is {label}, but this generator was trained without labels (conditioning=none).")
+        if self.conditions is not None:
+            assert drawn is not None
+            return with_asked(drawn, self.conditions, as_mapping(label, self.conditions))
+        if isinstance(label, Mapping):
+            raise UserError(f"label is {dict(label)}, but this generator has classes; name one, such as label=0.")
         if isinstance(label, str):
             label = self._number(label)
         if not 0 <= label < classes:
@@ -90,6 +101,17 @@ class Sampler:
         return draw_latents(self.latents, self.network.latent_dim, n, seed)
 
 
+def as_mapping(label: Label, known: Conditions) -> Mapping[str, float]:
+    """A label that names conditions. Raises UserError for any other."""
+    if isinstance(label, Mapping):
+        return label
+    names, highest = known.units.names, known.units.shift[0] + known.units.scale[0]
+    raise UserError(
+        f"label is {label}, but this generator's conditions are {', '.join(names[:MOST_NAMED])}; give some by name, as"
+        f" in 'label={{{names[0]}: {highest:g}}}'."
+    )
+
+
 def load_generator(
     run: str | Path, weights: Weights = "ema", device: str = "cpu", plugins: Sequence[str] = ()
 ) -> Sampler:
@@ -99,7 +121,7 @@ def load_generator(
     that the network may come from, beside this one and those that are trusted anyway (gan_lightning/plugins.py). Raises
     UserError if there is none, if it is damaged, or if the device isn't there.
     """
-    generator, latents, iteration, classes, units = load(run, weights, granted(plugins))
+    generator, latents, iteration, classes, units, conditions = load(run, weights, granted(plugins))
     if device != "cpu" and not getattr(torch, torch.device(device).type).is_available():
         raise UserError(f"device is {device}, which this machine doesn't have; use device=cpu.")
-    return Sampler(generator, latents, device, iteration, classes, units)
+    return Sampler(generator, latents, device, iteration, classes, units, conditions)

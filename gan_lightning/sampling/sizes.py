@@ -95,7 +95,9 @@ class _Largest(TorchDispatchMode):
         return result
 
 
-def require_drawable(generator: Generator, prior: Prior, path: Path) -> tuple[int, ...] | None:
+def require_drawable(
+    generator: Generator, prior: Prior, path: Path, has_conditions: bool = False
+) -> tuple[int, ...] | None:
     """The shape of a sample of an `outline`, drawn without memory; None where a plug-in can't be drawn from so.
 
     Raises UserError if there is none, since latents and network don't fit, or if it takes too much memory.
@@ -104,7 +106,8 @@ def require_drawable(generator: Generator, prior: Prior, path: Path) -> tuple[in
     try:
         with torch.no_grad(), _Largest():
             latents = prior.draw(1, generator.latent_dim, device=device)
-            labels = torch.zeros(1, dtype=torch.int64, device=device) if generator.classes else None
+            no_labels = torch.zeros(1, generator.classes) if has_conditions else torch.zeros(1, dtype=torch.int64)
+            labels = no_labels.to(device) if generator.classes else None
             sample = generator.eval()(latents, labels)[0]
         if sample.ndim not in (1, 2, 3) or not sample.is_floating_point():
             raise ValueError(f"its samples have shape {tuple(sample.shape)}")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gan_lightning.data.sources import Source
-from gan_lightning.samples import SampleSet
+from gan_lightning.samples import SampleSet, Units, as_condition_units
 from gan_lightning.testing._contract import (
     attempt,
     require,
@@ -24,8 +24,9 @@ def check_source(source: Source) -> None:
 
     It is a frozen dataclass of plain values. `load` gives a `SampleSet` as that describes it: images (N, C, H, W),
     uint8 or float32 in [-1, 1], finite float32 signals (N, C, L) or such vectors (N, d), at least one; int64 labels
-    (N,) within `classes`, or neither. It gives the same each time, of an equal source too, and leaves torch's random
-    numbers as they are. All samples are loaded, three times.
+    (N,) within `classes`, or neither; or as labels finite float32 (N, K), and as `conditions` K names with their units.
+    It gives the same each time, of an equal source too, and leaves torch's random numbers as they are. All samples are
+    loaded, three times.
     """
     require_kind(source, "a source", Source)
     require_configurable(source)
@@ -70,6 +71,9 @@ def _check_labels(source: Source, loaded: SampleSet) -> None:
     labels: object = loaded.labels
     names = isinstance(loaded.classes, tuple) and all(isinstance(name, str) for name in loaded.classes)
     require(names, source, "classes to be a tuple of names", repr(loaded.classes))
+    if loaded.conditions is not None:
+        _check_conditions(source, loaded, loaded.conditions)
+        return
     require((labels is None) == (loaded.classes == ()), source, "both labels and classes, or neither", "one of them")
     if labels is None:
         return
@@ -83,9 +87,21 @@ def _check_labels(source: Source, loaded: SampleSet) -> None:
     require(inside, source, f"labels from 0 to {len(loaded.classes) - 1}", f"{low} to {high}")
 
 
+def _check_conditions(source: Source, loaded: SampleSet, conditions: Units) -> None:
+    labels: object = loaded.labels
+    attempt(source, "its units of conditions", as_condition_units, conditions.plain())
+    require(loaded.classes == (), source, "classes or conditions", "both")
+    expected = f"labels to be finite, float32 of shape ({len(loaded.samples)}, {len(conditions.names)})"
+    require(isinstance(labels, Tensor), source, expected, type(labels).__name__)
+    assert isinstance(labels, Tensor)
+    fits = labels.dtype == torch.float32 and labels.shape == (len(loaded.samples), len(conditions.names))
+    require(fits and bool(labels.isfinite().all()), source, expected, f"{labels.dtype} {tuple(labels.shape)}")
+
+
 def _same(one: SampleSet, other: SampleSet) -> bool:
     if one.labels is None or other.labels is None:
         same = one.labels is other.labels
     else:
         same = torch.equal(one.labels, other.labels)
-    return same and one.classes == other.classes and torch.equal(one.samples, other.samples)
+    same = same and one.classes == other.classes and one.conditions == other.conditions
+    return same and torch.equal(one.samples, other.samples)

@@ -124,7 +124,8 @@ def save_average(
     """
     node, average = config["network"]["generator"], model.ema_generator
     parts = {"generator": node_of(average, node), "latents": config["latents"]}
-    save_generator(average, parts, folder / GENERATOR, iteration, classes if average.classes else (), units)
+    names = classes if average.classes else ()
+    save_generator(average, parts, folder / GENERATOR, iteration, names, units, model.conditions)
 
 
 def require_finite_state(trainer: Trainer, model: GAN, last_good: int | None) -> None:

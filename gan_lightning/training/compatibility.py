@@ -122,10 +122,10 @@ def refusals_of_head(name: str, head: Head, parts: Parts) -> Iterator[str]:
         )
 
 
-def refuse_data(parts: Parts, adapter: DiscriminatorAdapter, real: Tensor) -> None:
-    """Raises ValueError if the networks don't fit samples (N, ...) of the data; N is a multiple of the packing.
+def refuse_data(parts: Parts, adapter: DiscriminatorAdapter, real: Tensor, told: Tensor | None = None) -> None:
+    """Raises ValueError if the networks don't fit samples (N, ...) of the data, and labels that are `told` with them.
 
-    `adapter` is the discriminator behind the regularizers as they are at the start.
+    N is a multiple of the packing. `adapter` is the discriminator behind the regularizers as they are at the start.
     """
     generator, discriminator = parts.generator, parts.discriminator
     for name, regularizer in parts.regularizers.items():
@@ -134,6 +134,9 @@ def refuse_data(parts: Parts, adapter: DiscriminatorAdapter, real: Tensor) -> No
             kind = kind_of(real.shape[1:])
             raise ValueError(f"{name} alters images, but the data set has {kind}; leave it out, or use instance_noise")
     labels = torch.zeros(len(real), dtype=torch.int64, device=real.device)
+    if told is not None and told.is_floating_point():
+        refuse_conditions(parts, told)
+        labels = told
     modes = [(network, network.training) for network in (generator, discriminator)]
     for network, _ in modes:
         network.eval()  # which leaves running statistics as they are
@@ -156,6 +159,22 @@ def refuse_data(parts: Parts, adapter: DiscriminatorAdapter, real: Tensor) -> No
         raise ValueError(
             f"the discriminator's output for {count} inputs has shape {tuple(outputs.shape)}, expected {shape}"
         )
+
+
+def refuse_conditions(parts: Parts, conditions: Tensor) -> None:
+    """Raises ValueError where labels that are numbers, (N, K), are none for the networks or a head."""
+    classes, found = parts.generator.classes, conditions.shape[1]
+    if classes not in (0, found):
+        raise ValueError(
+            f"the data set has {found} conditions, but the generator takes {classes}; set"
+            f" network.generator.classes={found}, or leave it to the configuration"
+        )
+    for name, head in parts.heads.items():
+        if head.needs_labels:
+            raise ValueError(
+                f"{name} names classes, but the labels of the data set are numbers; leave it out, or use labels that"
+                " are classes"
+            )
 
 
 def tried(network: nn.Module, name: str, inputs: Tensor, labels: Tensor | None) -> Tensor:

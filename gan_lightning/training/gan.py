@@ -24,7 +24,8 @@ from gan_lightning.losses.objectives import Objective, Stateful, Terms
 from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
-from gan_lightning.samples import SampleSet
+from gan_lightning.samples import Conditions, SampleSet
+from gan_lightning.sampling.drawing import label_of_each
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.schedules import Clock
 from gan_lightning.training.clock import last_iteration, logs_after, serves_rounds
@@ -48,7 +49,8 @@ class GAN(LightningModule):
     to logits (N,), or to (N, 1 + columns) where `heads` read the further columns. Either may be any module; one that is
     no Generator of this package tells its `latent_dim` by an attribute or by its first layer, or is given it. Labels go
     to whichever network takes any: each minibatch's fakes are made with the labels of its real samples, and so follow
-    the data's distribution.
+    the data's distribution. Labels are classes, int64 (N,), or conditions that are numbers, float (N, K): `conditions`
+    then say what samples are drawn with where nobody asks for some, and may be set at any time.
     Images lie in [-1, 1]. `ema_generator` is the average that samples are drawn from; the raw generator's weights stay
     untouched beside it. All randomness of an iteration comes from (seed, iteration), so that a resumed run continues
     exactly as if it had not stopped. The number of devices changes results by rounding alone, but for networks with
@@ -91,6 +93,7 @@ class GAN(LightningModule):
         self.bare_adapter = adapt(self.discriminator, self.heads)
         self.discriminator_parameters = list(self.discriminator.parameters())
         self.seed = seed
+        self.conditions: Conditions | None = None
         self.gathered = Gathered(self.discriminator.packing)
         self.batch_size = 1
         self.means = RunningMeans()
@@ -123,10 +126,11 @@ class GAN(LightningModule):
     def forward(self, count: int, labels: Tensor | None = None) -> Tensor:
         """Draws `count` samples of the average generator, by the default random generator of the module's device.
 
-        A conditional one makes samples of the `labels` (count,); without any, its classes take turns.
+        A conditional one makes samples of the `labels`, (count,) or (count, K); without any, its classes take turns, or
+        conditions are as the data have them.
         """
-        if self.generator.classes and labels is None:
-            labels = torch.arange(count, device=self.device) % self.generator.classes
+        if labels is None and (told := label_of_each(self.generator, count, self.conditions)) is not None:
+            labels = told.to(self.device)
         return self.fakes(count, labels, self.ema_generator)[0]
 
     # What Lightning calls.
@@ -170,7 +174,7 @@ class GAN(LightningModule):
         """An iteration, once its minibatches are there. Raises ValueError for a batch that the networks don't fit."""
         if minibatches := self.gathered.add(batch, self.critic_updates.updates(self.trainer.global_step)):
             if not isinstance(batch, SampleSet) and not self.reported:
-                self.require_fitting(minibatches[0].samples)
+                self.require_fitting(*minibatches[0])
             with ranks.together(self.device, self.seed, self.trainer.global_step):
                 self.train_iteration(minibatches)
 
@@ -333,8 +337,9 @@ class GAN(LightningModule):
     ) -> tuple[Tensor, Drawn]:
         """Samples (count, ...) of a generator, by default the one that is trained, and what they came from.
 
-        They are of the labels (count,) if it takes any. Latents come from the prior, by the default random generator of
-        the module's device; in training, those of all ranks are what one process would draw (gan_lightning.ranks).
+        They are of the labels, (count,) or (count, K), if it takes any. Latents come from the prior, by the default
+        random generator of the module's device; in training, those of all ranks are what one process would draw
+        (gan_lightning.ranks).
         """
         generator = generator or self.generator
         latents = ranks.drawn(partial(self.draw_latents, generator.latent_dim), count)
@@ -349,12 +354,13 @@ class GAN(LightningModule):
         """A number on the module's device."""
         return torch.tensor(float(value), device=self.device)
 
-    def require_fitting(self, real: Tensor) -> None:
-        """Raises ValueError if the networks don't fit samples (N, ...), and warns of what is unwise with them."""
+    def require_fitting(self, real: Tensor, labels: Tensor | None) -> None:
+        """Raises ValueError if the networks don't fit samples (N, ...) with labels, and warns of what is unwise."""
         count = max(1, 2 // self.discriminator.packing) * self.discriminator.packing
         end = last_iteration(self.trainer, self.critic_updates)
         moment = self.timetable.at(self.clock(0, len(real), end))
-        refuse_data(self.parts, self.adapter(moment.regularizers), real[:count])
+        told = None if labels is None else labels[:count]
+        refuse_data(self.parts, self.adapter(moment.regularizers), real[:count], told)
         optimizer = self.trainer.optimizers[1]
         for caution in cautions(self.parts, Circumstances(optimizer, str(self.trainer.precision), real, served=True)):
             rank_zero_warn(caution)

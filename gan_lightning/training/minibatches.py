@@ -13,7 +13,7 @@ Saved = list[tuple[Tensor, Tensor | None]]
 
 
 class Minibatch(NamedTuple):
-    """Real samples (N, ...) as networks see them, and their labels (N,) if they have any."""
+    """Real samples (N, ...) as networks see them, and their labels, if any: classes (N,), or numbers (N, K)."""
 
     samples: Tensor
     labels: Tensor | None = None
@@ -74,9 +74,11 @@ def read(batch: Any) -> Minibatch:
             f"a batch has samples of shape {tuple(samples.shape)} and {samples.dtype}, but (N, ...) of uint8 pixels, or"
             " floats, are wanted"
         )
+    are_conditions = labels is not None and labels.ndim == 2 and len(labels) == len(samples)
     are_labels = labels is not None and labels.shape == samples.shape[:1] and not labels.is_floating_point()
+    told = labels.long() if are_labels else labels.float() if are_conditions else None
     floats = as_floats(samples)
-    return Minibatch(floats.float() if floats.dtype == torch.float64 else floats, labels.long() if are_labels else None)
+    return Minibatch(floats.float() if floats.dtype == torch.float64 else floats, told)
 
 
 def described(batch: Any) -> str:

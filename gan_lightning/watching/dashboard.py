@@ -14,7 +14,7 @@ from gan_lightning.losses import regularizers
 from gan_lightning.metrics.neighbours import nearest
 from gan_lightning.pictures import drawable, grid
 from gan_lightning.samples import SampleSet, kind_of
-from gan_lightning.sampling.drawing import class_of_each, decode, draw_latents, evaluating
+from gan_lightning.sampling.drawing import decode, draw_latents, evaluating, label_of_each
 from gan_lightning.seeds import mix
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
@@ -193,23 +193,30 @@ def kernels(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def labels_or_blanks(samples: SampleSet) -> list[Any]:
-    """The label of each sample, or as many empty texts."""
-    return [""] * len(samples.samples) if samples.labels is None else samples.labels.tolist()
+    """The label of each sample, its conditions as a text, or as many empty texts."""
+    if samples.labels is None:
+        return [""] * len(samples.samples)
+    if samples.conditions is None:
+        return samples.labels.tolist()
+    names, values = samples.conditions.names, samples.conditions.restore(samples.labels)
+    return [", ".join(f"{name} {each:.6g}" for name, each in zip(names, row, strict=True)) for row in values.tolist()]
 
 
 def generated(model: GAN, count: int, seed: int) -> SampleSet:
     """The average generator's samples of fixed latents, on the CPU, with the classes that they were asked for."""
-    labels = class_of_each(model.ema_generator, count)
+    labels = label_of_each(model.ema_generator, count, model.conditions, seed)
     latents = draw_latents(model.latents, model.ema_generator.latent_dim, count, seed)
-    return SampleSet(decode(model.ema_generator, latents, model.device, labels), labels)
+    conditions = None if model.conditions is None else model.conditions.units
+    return SampleSet(decode(model.ema_generator, latents, model.device, labels), labels, conditions=conditions)
 
 
 def interpolations(model: GAN, seed: int) -> Tensor:
     """Samples (ROWS * STEPS, ...) of the average generator, a row a path between two latents, of one class each."""
     ends = draw_latents(model.latents, model.ema_generator.latent_dim, 2 * ROWS, seed)
     paths = torch.cat([model.latents.path(start, end, STEPS) for start, end in ends.unflatten(0, (ROWS, 2))])
-    labels = class_of_each(model.ema_generator, ROWS)
-    return decode(model.ema_generator, paths, model.device, None if labels is None else labels.repeat_interleave(STEPS))
+    labels = label_of_each(model.ema_generator, ROWS, model.conditions, seed)
+    told = None if labels is None else labels.repeat_interleave(STEPS, 0)
+    return decode(model.ema_generator, paths, model.device, told)
 
 
 def gradient_norms(model: GAN, real: SampleSet, seed: int, at_once: int = SHOWN) -> Tensor:

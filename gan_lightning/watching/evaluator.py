@@ -100,7 +100,7 @@ class Evaluator:
     def observe(self, chosen: SampleSet) -> Observed:
         """Samples with their features."""
         features, logits = self.network(chosen.samples, self.batch_size)
-        return Observed(chosen.samples, features, logits, chosen.labels, own_classes=self.network.own_classes)
+        return Observed(chosen.samples, features, logits, classes_of(chosen), own_classes=self.network.own_classes)
 
     @property
     def higher_is_better(self) -> Mapping[str, bool | None]:
@@ -186,13 +186,19 @@ class Evaluator:
         samples, features, logits = zip(*(batch for _, batch in sorted(gathered(made).items())), strict=True)
         joined = None if logits[0] is None else torch.cat(logits)
         own_classes = self.network.own_classes
-        return Observed(torch.cat(samples), torch.cat(features), joined, labels, own_classes=own_classes)
+        asked = None if self.chosen.conditions else labels
+        return Observed(torch.cat(samples), torch.cat(features), joined, asked, own_classes=own_classes)
 
     def labels(self) -> Tensor:
-        """Labels (samples,) with the distribution of the real ones, from the seed."""
-        assert self.real.labels is not None  # where networks are told labels, the data set has them
+        """Labels (samples,), or (samples, K), with the distribution of the real ones, from the seed."""
+        assert self.chosen.labels is not None  # where networks are told labels, the data set has them
         source = torch.Generator().manual_seed(mix(self.seed, LABELS))
-        return self.real.labels[torch.randint(len(self.real), (self.samples,), generator=source)]
+        return self.chosen.labels[torch.randint(len(self.chosen.labels), (self.samples,), generator=source)]
+
+
+def classes_of(chosen: SampleSet) -> Tensor | None:
+    """Labels that are classes, the only ones that metrics know."""
+    return None if chosen.conditions else chosen.labels
 
 
 def in_8_bits(real: SampleSet) -> SampleSet:

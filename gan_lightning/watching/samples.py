@@ -8,10 +8,12 @@ from pytorch_lightning import Trainer
 from torch import Tensor
 
 from gan_lightning.curves import Panel, as_panels, curves
+from gan_lightning.networks.generator import Generator
 from gan_lightning.pictures import grid, save_png, scatter
 from gan_lightning.run_folder import SAMPLES
-from gan_lightning.samples import SampleSet, kind_of
-from gan_lightning.sampling.drawing import class_of_each, decode, draw_latents, evaluating
+from gan_lightning.samples import Conditions, SampleSet, kind_of
+from gan_lightning.sampling.conditions import contrasts
+from gan_lightning.sampling.drawing import decode, draw_latents, evaluating, label_of_each
 from gan_lightning.seeds import mix
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
@@ -28,8 +30,9 @@ class SampleGrids(IterationCallback):
 
     Each picture is written to samples/NNNNNNNN.png, named by the iteration. Loggers get those that `is_shown` picks, as
     `samples/generator`, and once as many real images, as `samples/real`. A conditional generator's grid has a row a
-    class, with the same latents in each row. Points are drawn with the real ones, over the critic's values there;
-    signals as curves beside real ones, a row a class of the first eight, in the numbers of the data set's files.
+    class, with the same latents in each row; of conditions that are numbers, in turn, two or three rows each, from its
+    lowest to its highest (`contrasts`). Points are drawn with the real ones, over the critic's values there; signals as
+    curves beside real ones, a row a class of the first eight, in the numbers of the data set's files.
 
     `real` are samples as networks see them, (N, ...), or a `SampleSet` of such, which knows their classes and units.
     """
@@ -82,32 +85,47 @@ class SampleGrids(IterationCallback):
             return self.signals(model, seed)
         if kind == "vectors":
             latents = draw_latents(model.latents, generator.latent_dim, len(self.real), seed)
-            points = decode(generator, latents, model.device, class_of_each(generator, len(latents)))
+            labels = label_of_each(generator, len(latents), model.conditions, seed)
+            points = decode(generator, latents, model.device, labels)
             return scatter(self.real, points, partial(values, model))
-        rows = min(generator.classes, self.count) or None
-        columns = self.count // rows if rows else self.count
-        latents = draw_latents(model.latents, generator.latent_dim, columns, seed).repeat(rows or 1, 1)
-        labels = torch.arange(rows).repeat_interleave(columns) if rows else None
-        return grid(decode(generator, latents, model.device, labels), columns if rows else None)
+        rows, labels = self.rows(generator, model.conditions, seed)
+        columns = self.count // rows
+        latents = draw_latents(model.latents, generator.latent_dim, columns, seed).repeat(rows, 1)
+        return grid(decode(generator, latents, model.device, labels), None if labels is None else columns)
+
+    def rows(self, generator: Generator, conditions: Conditions | None, seed: int) -> tuple[int, Tensor | None]:
+        """How many rows a grid has, and the labels of all its samples, row by row; 1 and None without labels."""
+        if not generator.classes:
+            return 1, None
+        if conditions is not None:
+            shown = contrasts(conditions, self.count, seed)
+            return len(shown), shown.flatten(0, 1)
+        rows = min(generator.classes, self.count)
+        return rows, torch.arange(rows).repeat_interleave(self.count // rows)
 
     def signals(self, model: GAN, seed: int) -> Tensor:
-        """Two real signals and two generated ones a row; of the row's class, if there are any."""
-        generator = model.ema_generator
-        is_told = generator.classes > 0
-        rows = min(generator.classes, MOST_ROWS) if is_told else min(ROWS, max(1, self.count // 2))
+        """Two real signals and two generated ones a row; of the row's class or conditions, if there are any."""
+        generator, conditions = model.ema_generator, model.conditions
+        is_told, has_classes = generator.classes > 0, generator.classes > 0 and conditions is None
+        rows, labels = min(ROWS, max(1, self.count // 2)), None
+        if has_classes:
+            rows = min(generator.classes, MOST_ROWS)
+            labels = torch.arange(rows).repeat_interleave(2)
+        elif is_told and conditions is not None:
+            shown = contrasts(conditions, 6 * generator.classes, seed)[:MOST_ROWS, :2]  # at most three rows each
+            rows, labels = len(shown), shown.flatten(0, 1)
         latents = draw_latents(model.latents, generator.latent_dim, 2 if is_told else 2 * rows, seed)
-        labels = torch.arange(rows).repeat_interleave(2) if is_told else None
         fake = decode(generator, latents.repeat(rows if is_told else 1, 1), model.device, labels)
-        made = as_panels(fake, "generated", labels, self.known.classes)
+        made = as_panels(fake, "generated", labels if has_classes else None, self.known.classes)
         panels: list[Panel | None] = []
         for row in range(rows):
-            panels += [*self.real_panels(row, is_told), *made[2 * row : 2 * row + 2]]
+            panels += [*self.real_panels(row, has_classes), *made[2 * row : 2 * row + 2]]
         return curves(panels, 4, self.real, self.known.units)
 
-    def real_panels(self, row: int, is_told: bool) -> list[Panel | None]:
+    def real_panels(self, row: int, has_classes: bool) -> list[Panel | None]:
         """The two real signals of a row, or as many as there are."""
         labels = self.known.labels
-        if is_told and labels is not None:
+        if has_classes and labels is not None:
             chosen = (labels == row).nonzero().flatten()[:2]
             found: list[Panel | None] = [*as_panels(self.real[chosen], "real", labels[chosen], self.known.classes)]
         else:
