@@ -190,13 +190,21 @@ def test_every_conditioning_asks_for_labels(conditioning: str) -> None:
 def asks_for_labels(conditioning: str, dataset: str) -> None:
     """A data set with labels tells how many classes there are; one without is refused, unless the user says it."""
     overrides = [*choose("dataset", dataset), f"conditioning={conditioning}"]
-    if raw("dataset", dataset)["classes"]:
-        assert composed(*overrides).conditioning.classes == raw("dataset", dataset)["classes"]
+    classes = raw("dataset", dataset)["classes"]
+    if classes != "${count:${dataset.conditions}}" and classes:
+        assert composed(*overrides).conditioning.classes == classes
         return
     message = rf"^conditioning={conditioning} needs labels, but dataset={dataset} has none .*conditioning=none"
     with pytest.raises(UserError, match=message):
         composed(*overrides)
     assert composed(*overrides, "dataset.classes=3").conditioning.classes == 3
+    if classes:
+        named = ("dataset.labels=y", "dataset.conditions=[age,size]")
+        if conditioning == "auxiliary":
+            with pytest.raises(UserError, match=r"^dataset\.conditions are numbers, but the head classification names"):
+                composed(*overrides, *named)
+        else:
+            assert composed(*overrides, *named).conditioning.classes == 2
 
 
 def test_a_loss_that_conditions_asks_for_labels_too() -> None:

@@ -13,7 +13,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.samples import Units, as_condition_units
 
 MOST_CONDITIONS = 1000  # more are no labels, but samples of another kind
-MOST_NAMED = 5
+COLUMNS_NAMED = 5
 
 
 def require_names(conditions: Sequence[str] | None, labels: str | None) -> None:
@@ -76,10 +76,10 @@ def scaled_conditions(
     if known is None and (low == high).any():
         same = [f"{name} ({value:g})" for name, value in zip(names, low, strict=True)]
         same = [told for told, is_same in zip(same, low == high, strict=True) if is_same]
-        more = "" if len(same) <= MOST_NAMED else f" and {len(same) - MOST_NAMED} more"
+        more = "" if len(same) <= COLUMNS_NAMED else f" and {len(same) - COLUMNS_NAMED} more"
         raise UserError(
             f"{which}, where these columns are the same everywhere, and tell networks nothing:"
-            f" {', '.join(same[:MOST_NAMED])}{more}; leave them out of dataset.conditions."
+            f" {', '.join(same[:COLUMNS_NAMED])}{more}; leave them out of dataset.conditions."
         )
     units = known or Units(tuple((high / 2 - low / 2).tolist()), tuple((high / 2 + low / 2).tolist()), tuple(names))
     return torch.from_numpy(((values - np.array(units.shift)) / np.array(units.scale)).astype(np.float32)), units

@@ -46,7 +46,7 @@ class ClassCoverage:
 
     def missing(self, real: Observed, fake: Observed) -> str | None:
         if real.labels is None:
-            return "labels"
+            return "labels of classes"
         if fake.logits is None or not fake.own_classes:
             return "logits of the data set's classes"
         classes = fake.logits.shape[1]
@@ -78,7 +78,7 @@ class ClassifierAccuracy:
 
     def missing(self, real: Observed, fake: Observed) -> str | None:
         if fake.labels is None:
-            return "labels of generated samples"
+            return "labels of classes of generated samples"
         return None if real.unseen and real.unseen.labels is not None else "unseen real samples with labels"
 
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:

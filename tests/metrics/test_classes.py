@@ -50,7 +50,7 @@ def test_coverage():
 @pytest.mark.parametrize(
     ("labels", "scores", "lacks"),
     [
-        (None, logits(0), "labels"),
+        (None, logits(0), "labels of classes"),
         (torch.arange(4), None, "logits of the data set's classes"),
         (torch.arange(3), logits(0), "real samples of each of 4 classes"),
         (torch.tensor([0, 1, 3]), logits(0), "real samples of each of 4 classes"),
@@ -105,7 +105,7 @@ def test_accuracy_falls_with_wrong_labels():
 @pytest.mark.parametrize(
     ("asked_for", "unseen", "lacks"),
     [
-        (None, observed(torch.arange(4)), "labels of generated samples"),
+        (None, observed(torch.arange(4)), "labels of classes of generated samples"),
         (torch.arange(4), None, "unseen real samples with labels"),
         (torch.arange(4), observed(), "unseen real samples with labels"),
         (torch.arange(4), observed(torch.arange(4)), None),
