@@ -76,12 +76,19 @@ def _of_each(
     return [labels[key] for key in keys]
 
 
+def _rows(lines: Sequence[str]) -> list[list[str]]:
+    """The cells of a table's lines, the names of the columns first. Raises csv.Error for what is no CSV."""
+    if len(lines) > 1 and lines[0].strip().isdigit():  # CelebA's own: how many pictures, then names of attributes alone
+        return [["name", *lines[1].split()], *(line.split() for line in lines[2:] if line.strip())]
+    delimiter = max(",;\t", key=(lines or [""])[0].count)
+    return [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
+
+
 def _read(root: Place, file: Path) -> tuple[list[str], list[list[str]]]:
     """The names of a table's columns, and its rows. Raises UserError."""
     try:
         lines = root.text(file, MOST_BYTES).removeprefix("\ufeff").splitlines()
-        delimiter = max(",;\t", key=(lines or [""])[0].count)
-        rows = [row for row in csv.reader(lines, delimiter=delimiter, strict=True) if row]
+        rows = _rows(lines)
         header = [name.strip() for name in rows[0]] if rows else []
         if uneven := [number for number, row in enumerate(rows, start=1) if len(row) != len(header)]:
             raise ValueError(f"row {uneven[0]} has another number of columns than the first")

@@ -10,11 +10,12 @@ import os
 import re
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
+from gan_lightning.data.conditions import require_names
 from gan_lightning.data.decoding import Fit
 from gan_lightning.data.image_folder import ImageFolder, Side
 from gan_lightning.data.torchvision_formats import FORMATS, Files, Format, SourceSplit
@@ -22,6 +23,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.samples import SampleSet
 from gan_lightning.types import FilePath, NonNegativeFloat, check_ranges
 
+ATTRIBUTES = "list_attr_celeba.txt"
 DOWNLOAD_TIMEOUT = 30.0  # seconds a server may stay silent
 
 
@@ -65,11 +67,12 @@ class TorchvisionSource:
 
 @dataclass(frozen=True)
 class CelebA:
-    """The 202,599 aligned and cropped faces of CelebA, Liu et al. 2015, arXiv:1411.7766, without their attributes.
+    """The 202,599 aligned and cropped faces of CelebA, Liu et al. 2015, arXiv:1411.7766.
 
     Pictures of 178x218 pixels, which ImageFolder fits to `image_size`; what it decodes is kept in `cache_dir`.
     They are read from `root`/celeba/img_align_celeba, where torchvision has them too. All are used, the paper's
-    validation and test splits included. Nothing is downloaded.
+    validation and test splits included. Nothing is downloaded. `conditions` are names of its 40 attributes, such as
+    Smiling, which are read from `root`/celeba/list_attr_celeba.txt.
     """
 
     root: FilePath
@@ -78,12 +81,17 @@ class CelebA:
     cache_dir: FilePath | None = None
     fit: Fit = "crop"
     cache_gib: NonNegativeFloat = 100.0
+    conditions: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        require_names(self.conditions, ATTRIBUTES)
 
     def load(self) -> SampleSet:
-        """Returns uint8 (N, 3, height, width), without labels. Raises UserError if they are not there."""
+        """Returns uint8 (N, 3, height, width), with the attributes that are asked for, -1 or 1, as labels (N, K).
+
+        Raises UserError if they are not there.
+        """
         root = Path(os.path.abspath(os.path.expanduser(self.root)))
         folder = root / "celeba" / "img_align_celeba"
         if not folder.is_dir():
@@ -92,10 +100,24 @@ class CelebA:
                 f" https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html and unpack it so that its pictures are"
                 f" {folder}/000001.jpg and so on, or use dataset=digits, which needs no download."
             )
+        table = folder.parent / ATTRIBUTES
+        if self.conditions is not None and not table.is_file():
+            raise UserError(
+                f"dataset.conditions is {list(self.conditions)}, but {table} is not there: get it by hand from"
+                " https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, or use dataset.conditions=null."
+            )
         faces = ImageFolder(
-            str(folder), self.image_size, 3, self.skip_corrupt, self.cache_dir, self.fit, cache_gib=self.cache_gib
+            str(folder),
+            self.image_size,
+            3,
+            self.skip_corrupt,
+            self.cache_dir,
+            self.fit,
+            cache_gib=self.cache_gib,
+            labels=str(table) if self.conditions else None,
+            conditions=self.conditions,
         ).load()
-        return SampleSet(faces.samples, None, ())
+        return faces if self.conditions else SampleSet(faces.samples)
 
 
 def _download(format_: Format, split: SourceSplit, root: Path, missing: list[Path]) -> None:

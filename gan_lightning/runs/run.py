@@ -157,7 +157,7 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     parts = build_parts(config)
     before = require_restorable(parts.model, checkpoint.content, checkpoint.path) if checkpoint else None
     parts.data.setup()
-    parts.model.conditions = parts.data.conditions
+    parts.model.conditions = parts.data.conditions  # that pictures are drawn with where nothing is left to train
     remember(config, parts.data)
     limit = iterations(config, parts.data)
     if checkpoint:

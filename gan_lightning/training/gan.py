@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_lightning import ranks
+from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
 from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind
@@ -49,8 +50,8 @@ class GAN(LightningModule):
     to logits (N,), or to (N, 1 + columns) where `heads` read the further columns. Either may be any module; one that is
     no Generator of this package tells its `latent_dim` by an attribute or by its first layer, or is given it. Labels go
     to whichever network takes any: each minibatch's fakes are made with the labels of its real samples, and so follow
-    the data's distribution. Labels are classes, int64 (N,), or conditions that are numbers, float (N, K): `conditions`
-    then say what samples are drawn with where nobody asks for some, and may be set at any time.
+    the data's distribution. Labels are classes, int64 (N,), or conditions that are numbers, float (N, K): `conditions`,
+    those of the data module unless they are set, then say what samples are drawn with where nobody asks for some.
     Images lie in [-1, 1]. `ema_generator` is the average that samples are drawn from; the raw generator's weights stay
     untouched beside it. All randomness of an iteration comes from (seed, iteration), so that a resumed run continues
     exactly as if it had not stopped. The number of devices changes results by rounding alone, but for networks with
@@ -137,8 +138,12 @@ class GAN(LightningModule):
 
     def setup(self, stage: str) -> None:
         """Raises ValueError for a strategy that would not train both networks rightly (training/ranks.py)."""
-        if stage == "fit":
-            refuse_strategy(self.trainer.strategy, self)
+        if stage != "fit":
+            return
+        refuse_strategy(self.trainer.strategy, self)
+        data = getattr(self.trainer, "datamodule", None)
+        if self.conditions is None and isinstance(data, GANDataModule):
+            self.conditions = data.conditions
 
     def configure_optimizers(self) -> list[Optimizer]:
         return self.timetable.optimizers(START, self.generator.parameters(), self.discriminator.parameters())

@@ -1,5 +1,6 @@
 """Torchvision's sets: pixels, labels, and what is said when files are missing or damaged."""
 
+import dataclasses
 import gzip
 import hashlib
 import socket
@@ -20,6 +21,7 @@ from gan_lightning.data.image_folder import ImageFolder
 from gan_lightning.data.torchvision_formats import FORMATS
 from gan_lightning.data.torchvision_sets import DOWNLOAD_TIMEOUT, CelebA, TorchvisionSource
 from gan_lightning.errors import UserError
+from gan_lightning.samples import Units
 
 
 @pytest.fixture(autouse=True)
@@ -254,6 +256,23 @@ def test_celeba_is_the_folder_of_its_pictures(tmp_path: Path) -> None:
     pictures = ImageFolder(str(folder), 16, 3, cache_dir=str(tmp_path / "other")).load()
     assert torch.equal(faces.samples, pictures.samples)
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_celeba_has_its_attributes(tmp_path: Path) -> None:
+    folder = tmp_path / "celeba" / "img_align_celeba"
+    write_pictures(folder, count=3)
+    lines = ["4", "Male Smiling Young ", "000000.jpg -1  1  1", "000001.jpg  1 -1  1", "000002.jpg  1  1 -1"]
+    table = tmp_path / "celeba" / "list_attr_celeba.txt"
+    asked = CelebA(str(tmp_path), 8, cache_dir=str(tmp_path / "cache"), conditions=["Young", "Male"])
+    assert message(asked).startswith(
+        f"dataset.conditions is ['Young', 'Male'], but {table} is not there: get it by hand"
+    )
+    table.write_text("\n".join([*lines, "000003.jpg  1  1  1", ""]))
+    faces = asked.load()
+    assert faces.labels is not None
+    assert faces.labels.tolist() == [[1, -1], [1, 1], [-1, 1]]
+    assert faces.conditions == Units((1.0, 1.0), (0.0, 0.0), ("Young", "Male"))
+    assert "has Male, Smiling, Young. Did you mean Young?" in message(dataclasses.replace(asked, conditions=["Yung"]))
 
 
 def test_celeba_has_corrupt_pictures_left_out_on_request(tmp_path: Path) -> None:

@@ -4,13 +4,15 @@ from functools import partial
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from torch import Tensor, nn
 from typechecking import unchecked
 
+from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses.heads import Classification
 from gan_lightning.losses.objectives import Vanilla
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_lightning.samples import Conditions, Units
+from gan_lightning.samples import Conditions, SampleSet, Units
 from gan_lightning.training.compatibility import refuse_data
 from gan_lightning.training.ema import EMA
 from gan_lightning.training.gan import GAN
@@ -98,6 +100,28 @@ def test_drawing_without_any() -> None:
     assert gan(3).shape == (3, *SHAPE)
     gan(3, torch.zeros(3, 2))
     assert [each.tolist() for each in asked] == [[[0.25, -1.0]] * 3, [[0.0, 0.0]] * 3]
+
+
+class Pictures:
+    """A source of pictures with conditions."""
+
+    def load(self) -> SampleSet:
+        images, conditions = pictures(32, torch.Generator().manual_seed(1))
+        return SampleSet(images.clamp(-1, 1), conditions, conditions=Units((1.0, 1.0), (0.0, 0.0), ("light", "dark")))
+
+
+@pytest.mark.filterwarnings("ignore:Found .* module")
+@pytest.mark.filterwarnings("ignore:The .train_dataloader. does not have many workers")
+def test_a_script_knows_those_of_its_data_module() -> None:
+    gan, data = model(("concat", "concat")), GANDataModule(Pictures(), SHAPE, 8, classes=2, held_out=8)
+    trainer = Trainer(
+        max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    trainer.fit(gan, data)
+    assert gan.conditions is not None
+    assert data.conditions is not None
+    assert torch.equal(gan.conditions.rows, data.conditions.rows)
+    assert gan(5).shape == (5, *SHAPE)
 
 
 class TestRefused:
