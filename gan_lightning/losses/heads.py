@@ -25,7 +25,10 @@ from gan_lightning.types import NonNegativeFloat, NonNegativeInt, PositiveInt, c
 
 
 class Drawn(NamedTuple):
-    """What a batch of fakes was made from: latents (N, latent_dim), and labels (N,) if the generator takes any."""
+    """What a batch of fakes was made from: latents (N, latent_dim), and labels if the generator takes any.
+
+    These are classes (N,), or conditions (N, K).
+    """
 
     latents: Tensor
     labels: Tensor | None
@@ -35,7 +38,7 @@ class Head(Protocol):
     """The interface above.
 
     `per_sample` says that it needs outputs for single samples, not for packs of them; `needs_labels` that it needs
-    labels of the data and a generator that is told them.
+    labels of the data that are classes, and a generator that is told them.
     """
 
     per_sample: ClassVar[bool]
@@ -48,7 +51,7 @@ class Head(Protocol):
         self,
         real: Float[Tensor, "n {self.outputs}"],
         fake: Float[Tensor, "m {self.outputs}"],
-        real_labels: Int[Tensor, " samples"] | None,
+        real_labels: Int[Tensor, " samples"] | Float[Tensor, "samples conditions"] | None,
         drawn: Drawn,
     ) -> Terms: ...
 
@@ -133,7 +136,7 @@ class MutualInformation:
         self,
         real: Float[Tensor, "n {self.outputs}"],
         fake: Float[Tensor, "m {self.outputs}"],
-        real_labels: Int[Tensor, " n"] | None,
+        real_labels: Int[Tensor, " n"] | Float[Tensor, "n conditions"] | None,
         drawn: Drawn,
     ) -> Terms:
         return self.generator(fake, drawn)
@@ -175,7 +178,7 @@ class PullingAway:
         self,
         real: Float[Tensor, "n {self.outputs}"],
         fake: Float[Tensor, "m {self.outputs}"],
-        real_labels: Int[Tensor, " samples"] | None,
+        real_labels: Int[Tensor, " samples"] | Float[Tensor, "samples conditions"] | None,
         drawn: Drawn,
     ) -> Terms:
         return {}

@@ -206,6 +206,9 @@ class TestDataModule:
         assert first.labels is not None
         assert first.labels.shape == (2, 4, 2)
         assert torch.equal(first.labels, torch.cat([first.samples, first.samples / 2], 2))
+        share = RoundLoader(loader.data, loader.stream, CriticUpdates(2), torch.device("cpu"), rank=1, ranks=2).round(0)
+        assert share.labels is not None
+        assert torch.equal(share.labels, first.labels[:, 2:])
 
     def test_a_generator_gets_rows_of_what_is_trained_on(self) -> None:
         data = GANDataModule(Numbers(3000), [1], 4, classes=2, held_out=1500)

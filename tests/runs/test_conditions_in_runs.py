@@ -141,9 +141,10 @@ def test_it_goes_on_exactly(
         ("conditioning=projection", "network.generator.norm=batch"),
         ("conditioning=projection", "loss=pacgan", "loss.packing=2", "network.generator.norm=batch"),
         ("conditioning=concat", "loss=wgan_gp", "network=resnet"),
+        ("conditioning=concat", "loss=infogan"),
         ("conditioning=none",),
     ],
-    ids=["projection", "packs", "resnet", "none"],
+    ids=["projection", "packs", "resnet", "codes", "none"],
 )
 def test_other_ways_in(archive: Path, tiny: Callable[..., TrainedFolder], overrides: tuple[str, ...]) -> None:
     trained = tiny("run", *on(archive, *overrides, "trainer.max_steps=2"))
