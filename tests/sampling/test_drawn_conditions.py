@@ -67,6 +67,7 @@ def test_a_range_is_that_of_the_data_up_to_rounding() -> None:
     known = Conditions(Units((0.1,), (0.3,), ("x",)), torch.tensor([[1.0]]))
     for value, low in ((0.4, 1.0), (0.2, -1.0)):
         assert with_asked(known.rows, known, {"x": value}).item() == pytest.approx(low)
+    assert known.rows.item() == 1  # what is given stays as it is
 
 
 def test_a_walk_keeps_to_one_condition() -> None:
