@@ -1,6 +1,5 @@
 """Samples as pictures a person can look at: images in [-1, 1] as grids, points as scatter plots; signals: curves.py."""
 
-import csv
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -93,17 +92,6 @@ def save_each(pictures: Iterable[Tensor], folder: Path) -> Sequence[Path]:
         paths.append(folder / f"{index:05d}.png")
         save_png(pixels, paths[-1])
     return paths
-
-
-def save_table(vectors: Tensor, path: Path, names: Sequence[str] = ()) -> None:
-    """Writes vectors (N, d) as comma-separated numbers, one vector a row, with the digits that float32 has.
-
-    Below a line of the columns' names, if there are any.
-    """
-    with replacing(path, lasting=False) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        if names:
-            csv.writer(file, lineterminator="\n").writerow(names)
-        file.writelines(",".join(f"{number:.9g}" for number in row) + "\n" for row in vectors.tolist())
 
 
 def scatter(

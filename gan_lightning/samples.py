@@ -12,33 +12,48 @@ class Units(NamedTuple):
     """What samples are in the numbers of the user's own files: `shift + scale * sample`.
 
     One scale and one shift for all, or one for each channel of images and signals, or each number of vectors. `names`
-    are those of a table's columns, () elsewhere.
+    are those of a table's columns, () elsewhere, and `label` is that of its labels' column. `whole` tells what has
+    whole numbers alone, which samples get too: all of it, or each number of vectors; () is nothing.
     """
 
     scale: tuple[float, ...] = (1.0,)
     shift: tuple[float, ...] = (0.0,)
     names: tuple[str, ...] = ()
+    whole: tuple[bool, ...] = ()
+    label: str = ""
 
     def restore(self, samples: Float[Tensor, " n c *size"]) -> Float64[Tensor, " n c *size"]:
         """Samples as networks see them, (N, C, ...) or (N, d), in the numbers of the files, in double precision."""
         ones = [1] * (samples.ndim - 2)
         scale, shift = (torch.tensor(each, dtype=torch.float64).view(-1, *ones) for each in (self.scale, self.shift))
-        return samples.double() * scale + shift
+        numbers = samples.double() * scale + shift
+        if not any(self.whole):
+            return numbers
+        rounded = numbers.round() + 0.0  # no -0
+        return torch.where(torch.tensor(self.whole).view(-1, *ones), rounded, numbers)
 
-    def plain(self) -> dict[str, list[Any]]:
+    def plain(self) -> dict[str, Any]:
         """The same in plain containers, as `as_units` reads it."""
-        return {name: list(value) for name, value in self._asdict().items()}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self._asdict().items()}
 
 
 def as_units(value: Any) -> Units:
-    """What `Units.plain` gave. Raises ValueError for anything else."""
-    if not isinstance(value, Mapping) or not all(isinstance(value.get(name), list) for name in Units._fields):
+    """What `Units.plain` gave, of older runs without `whole` and `label`. Raises ValueError for anything else."""
+    if not isinstance(value, Mapping):
         raise ValueError("the units are no scales, shifts and names")
-    scale, shift, names = (tuple(value[name]) for name in Units._fields)
+    scale, shift, names, whole = (value.get(name, []) for name in ("scale", "shift", "names", "whole"))
+    label = value.get("label", "")
+    lists = all(isinstance(each, list) for each in (scale, shift, names, whole)) and isinstance(label, str)
+    if not lists or not _are_units(scale, shift, names, whole):
+        raise ValueError("the units are no scales, shifts and names")
+    return Units(tuple(scale), tuple(shift), tuple(names), tuple(whole), label)
+
+
+def _are_units(scale: list[Any], shift: list[Any], names: list[Any], whole: list[Any]) -> bool:
     are_numbers = all(type(each) in (int, float) and abs(each) < float("inf") for each in (*scale, *shift))
-    if not are_numbers or len(scale) != len(shift) or not scale or not all(isinstance(name, str) for name in names):
-        raise ValueError("the units are no scales, shifts and names")
-    return Units(scale, shift, names)
+    are_flags = all(type(each) is bool for each in whole)
+    are_names = all(isinstance(name, str) for name in names)
+    return are_numbers and are_flags and are_names and len(scale) == len(shift) > 0
 
 
 Kind = Literal["vectors", "signals", "images"]

@@ -98,6 +98,12 @@ def with_data(folder: Path, patch: pytest.MonkeyPatch, *overrides: str) -> list[
             root.mkdir()
             np.save(root / "array.npy", np.arange(20 * 64, dtype=np.float32).reshape(20, 8, 8))
             return [*[text for text in overrides if not text.startswith("dataset.root=")], f"{here[0]}/array.npy"]
+        case "Table":
+            root.mkdir()
+            header = ",".join(f"p{place}" for place in range(64))
+            rows = np.random.default_rng(0).integers(0, 256, (20, 64))
+            np.savetxt(root / "table.csv", rows, "%d", ",", header=header, comments="")
+            return [*[text for text in overrides if not text.startswith("dataset.root=")], f"{here[0]}/table.csv"]
         case "ImageFolder":
             write_pictures(root)
             return [*[text for text in overrides if not text.startswith("dataset.root=")], *here, *cached]

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from gan_lightning.pictures import PADDING, drawable, grid, save_png, save_pngs, save_table, scatter, to_pixels
+from gan_lightning.pictures import PADDING, drawable, grid, save_png, save_pngs, scatter, to_pixels
 
 
 def levels(*shape):
@@ -254,16 +254,6 @@ class TestScatter:
     def test_of_points_that_are_all_one(self):
         assert scatter(torch.zeros(20, 1), torch.ones(20, 1)).shape == (3, 500, 500)
         assert scatter(torch.zeros(20, 2), torch.ones(20, 2)).shape == (3, 500, 500)
-
-
-class TestTables:
-    def test_reads_back_exactly(self, tmp_path):
-        vectors = torch.tensor([[1 / 3, -1e-30], [123456.789, 0.1], [float(2**24 + 2), -0.0]])
-        save_table(vectors, tmp_path / "points.csv")
-        lines = (tmp_path / "points.csv").read_text().splitlines()
-        assert len(lines) == 3
-        read = torch.tensor([[float(number) for number in line.split(",")] for line in lines])
-        assert torch.equal(read, vectors)
 
 
 def test_images_of_other_channels_are_drawn_by_their_mean():

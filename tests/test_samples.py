@@ -4,7 +4,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
-from gan_lightning.samples import SampleSet, as_floats
+from gan_lightning.samples import SampleSet, Units, as_floats, as_units
 
 IMAGES = torch.arange(24, dtype=torch.uint8).view(6, 1, 2, 2)
 SET = SampleSet(IMAGES, 10 * torch.arange(6), ("a", "b"))
@@ -56,3 +56,27 @@ def test_vectors_stay():
 def test_types_are_checked():
     with pytest.raises(TypeCheckError, match="parameter 'samples'"):
         as_floats(torch.zeros(2, 3, dtype=torch.int64))
+
+
+def test_whole_numbers_are_restored_as_such():
+    units = Units((2.0, 0.5), (10.0, -1.0), ("a", "b"), (True, False))
+    restored = units.restore(torch.tensor([[-5.1, 0.25], [0.3, -1.0]])).tolist()
+    assert restored == [[0, -0.875], [11, -1.5]]
+    assert str(restored[0][0]) == "0.0"
+    levels = Units((127.5,), (127.5,), whole=(True,)).restore(torch.tensor([[[[0.01, 0.5]]]]))
+    assert levels.flatten().tolist() == [129, 191]
+
+
+def test_units_of_runs_before_whole_numbers_and_labels():
+    """What such a run has saved is read, and its samples are as they were."""
+    units = as_units({"scale": [2.0], "shift": [10.0], "names": ["a"]})
+    assert units == Units((2.0,), (10.0,), ("a",))
+    assert units.restore(torch.tensor([[0.25]])).item() == 10.5
+
+
+def test_units_there_and_back():
+    units = Units((2.0, 1.0), (10.0, 3.0), ("a", "b"), (True, False), "kind")
+    assert as_units(units.plain()) == units
+    for key, wrong in (("whole", [1, 0]), ("whole", "yes"), ("label", None), ("names", [1]), ("shift", [0.0])):
+        with pytest.raises(ValueError, match="the units are no scales"):
+            as_units({**units.plain(), key: wrong})

@@ -3,7 +3,7 @@
 python -m gan_lightning sample run=DIR n=64 seed=0 out=grid.png
 python -m gan_lightning sample run=DIR n=10 label=3 out=threes.png
 python -m gan_lightning sample run=DIR 'label={smiling: 1, age: 30}'
-python -m gan_lightning sample run=DIR n=1000 out=table.csv
+python -m gan_lightning sample run=DIR n=1000 out=table.csv      # or table.parquet
 python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=walk.png
 """
 
@@ -11,6 +11,7 @@ import errno
 import logging
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -36,7 +37,8 @@ log = logging.getLogger(__name__)
 MOST_CURVES = 64  # in one picture
 SKETCH = (240, 480)  # height and width of a signal's own picture
 JPEG = (".jpg", ".jpeg")
-SINGLE = (".png", *JPEG, ".csv", ".npy")  # endings of the names of files that all samples go into
+TABLES = (".csv", ".parquet")
+SINGLE = (".png", *JPEG, ".npy", *TABLES)  # endings of the names of files that all samples go into
 ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")  # by which a name looks like a file's, as .0 at the end of run_1.0 doesn't
 PICTURE = re.compile(r"\d{5,}\.png")  # as pictures.save_pngs names them
 
@@ -75,7 +77,9 @@ def main(arguments: list[str]) -> int:
     samples = draw(options, generator)
     # Nobody has asked for what has the name that is taken without one.
     out = Path(options.out) if any(text.startswith("out=") for text in arguments) else unused(Path(options.out))
-    print(printable(save(samples, out, kind, options.frames if options.interpolate else None, generator.units)))
+    columns = options.frames if options.interpolate else None
+    classes = classes_of(options, generator, len(samples))
+    print(printable(save(samples, out, kind, columns, generator.units, classes)))
     return 0
 
 
@@ -115,9 +119,7 @@ def require_free(out: str, kind: str) -> None:
 
 def draw(options: Sampling, generator: "Sampler") -> "Tensor":
     """The samples that the options ask for: (N, C, H, W) in [-1, 1], signals (N, C, L) or vectors (N, d)."""
-    label = options.label
-    if str(label) in generator.classes:  # a name such as 2 goes before the number
-        label = str(label)
+    label = label_in(options, generator)
     count = options.n if options.interpolate is None else (len(options.interpolate) - 1) * options.frames
     one = 4 * generator.network.latent_dim + 3 * generator.sample(1, options.seed, label).nbytes
     asked = f"n is {options.n}" if options.interpolate is None else f"frames is {options.frames}"
@@ -127,17 +129,38 @@ def draw(options: Sampling, generator: "Sampler") -> "Tensor":
     return generator.interpolate(options.interpolate, options.frames, label)
 
 
-def save(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None" = None) -> Path:
+def label_in(options: Sampling, generator: "Sampler") -> int | str | dict[str, float] | None:
+    """The label that the options ask for: a name such as 2 goes before the number."""
+    return str(options.label) if str(options.label) in generator.classes else options.label
+
+
+def classes_of(options: Sampling, generator: "Sampler", count: int) -> list[str]:
+    """The names of the samples' classes, for the column that labels have in the table of the data; [] without one."""
+    if not (generator.units and generator.units.label and generator.classes):
+        return []
+    label = label_in(options, generator)
+    numbers = generator.labels(count, 0 if label is None and options.interpolate else label)
+    return [] if numbers is None else [generator.classes[number] for number in numbers.tolist()]
+
+
+def save(
+    samples: "Tensor",
+    out: Path,
+    kind: str,
+    columns: int | None,
+    units: "data.Units | None" = None,
+    classes: Sequence[str] = (),
+) -> Path:
     """Writes samples as a picture, a table, an array or single pictures, by the `kind` of the name `out`; returns it.
 
     Tables, arrays and curves are in the numbers of the data set's files, which `units` lead to; points are drawn as
-    networks see them, since columns of different units share no scale. Raises UserError where that is no place for
-    them.
+    networks see them, since columns of different units share no scale. `classes`, if there are any, are a column of
+    tables more. Raises UserError where that is no place for them.
     """
     require_place(samples, out, kind, units)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write(samples, out, kind, columns, units)
+        write(samples, out, kind, columns, units, classes)
     except OSError as error:
         if (failure := write_failure(error, out)) and error.errno != errno.EROFS:
             raise failure from error
@@ -147,22 +170,26 @@ def save(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "d
 
 def require_place(samples: "Tensor", out: Path, kind: str, units: "data.Units | None") -> None:
     """Raises UserError where the name of `out` is none for such samples."""
-    if samples.ndim == 4 and kind == ".csv" and not (units and units.names):
+    if samples.ndim == 4 and kind in TABLES and not (units and units.names):
         raise UserError(f"out is {out}, but images don't fit in a table; name a .png, a .npy, or a folder.")
     if samples.ndim == 2 and kind not in SINGLE:
         raise UserError(
-            f"out is {out}, but these samples are vectors; name a .csv or a .npy, or a .png to see them drawn."
+            f"out is {out}, but these samples are vectors; name a .csv, a .parquet or a .npy, or a .png to see"
+            " them drawn."
         )
 
 
-def write(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None") -> None:
+def write(
+    samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None", classes: Sequence[str]
+) -> None:
     """The same for a name that is one for them."""
-    from gan_lightning.pictures import LARGEST_JPEG, save_each, save_jpeg, save_png, save_pngs, save_table
+    from gan_lightning.pictures import LARGEST_JPEG, save_each, save_jpeg, save_png, save_pngs
+    from gan_lightning.tables import save_table
 
     is_signal = samples.ndim == 3
     numbers = units.restore(samples) if units else samples
-    if kind == ".csv":
-        save_table(numbers.flatten(1), out, steps(samples) if is_signal else units.names if units else ())
+    if kind in TABLES:
+        save_table(numbers.flatten(1), out, by_step(samples, units) if is_signal else units, classes)
     elif kind == ".npy":
         save_array(numbers, out)
     elif kind in SINGLE:
@@ -180,10 +207,16 @@ def write(samples: "Tensor", out: Path, kind: str, columns: int | None, units: "
         save_pngs(samples, out)
 
 
-def steps(signals: "Tensor") -> list[str]:
-    """The columns' names of signals (N, C, L) in a table, channel after channel: c0_t0, c0_t1, …"""
+def by_step(signals: "Tensor", units: "data.Units | None") -> "data.Units":
+    """The units of signals (N, C, L) as the rows of a table, channel after channel: c0_t0, c0_t1, …"""
+    from gan_lightning.samples import Units
+
     channels, length = signals.shape[1:]
-    return [f"c{channel}_t{step}" for channel in range(channels) for step in range(length)]
+    names = tuple(f"c{channel}_t{step}" for channel in range(channels) for step in range(length))
+    whole = units.whole if units else ()
+    if len(whole) > 1:
+        whole = tuple(each for each in whole for _ in range(length))
+    return (units or Units())._replace(names=names, whole=whole)
 
 
 def picture(samples: "Tensor", columns: int | None, units: "data.Units | None") -> "Tensor":

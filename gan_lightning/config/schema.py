@@ -53,6 +53,8 @@ class Dataset:
     label_column: str | None = None
     conditions: list[str] | None = None
     stack: list[str] | None = None
+    columns: list[str] | None = None
+    header: bool | None = None
     root: FilePath | None = None
     cache_dir: FilePath | None = None
     cache_gib: NonNegativeFloat | None = None

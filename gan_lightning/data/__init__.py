@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from gan_lightning.data.scaling import *
     from gan_lightning.data.seen import *
     from gan_lightning.data.sources import *
+    from gan_lightning.data.table_files import *
+    from gan_lightning.data.tables import *
     from gan_lightning.data.torchvision_formats import *
     from gan_lightning.data.torchvision_sets import *
     from gan_lightning.data.toys import *

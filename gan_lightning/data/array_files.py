@@ -19,6 +19,7 @@ from gan_lightning.errors import UserError, reason
 
 ZIP = b"PK\x03\x04"
 PICKLED = "data.pkl"  # an entry of every archive that torch.save writes
+TABLES = (".csv", ".tsv", ".parquet")
 WHOLE = ""  # the name of the only array of a file that names none
 
 
@@ -62,7 +63,8 @@ def arrays_in(path: Path, key: str = "dataset.root") -> dict[str, Stored]:
     except Exception as error:  # of half a dozen kinds, on bytes that only begin like such files
         told = getattr(error, "strerror", None) or reason(error)
         raise UserError(f"{key} is {path}, which can't be read ({told}); it may be damaged.") from error
-    raise UserError(f"{key} is {path}, which is neither .npy nor .npz nor .pt by its content.")
+    tables = "; dataset=table reads CSV and Parquet" if path.suffix.lower() in TABLES else ""
+    raise UserError(f"{key} is {path}, which is neither .npy nor .npz nor .pt by its content{tables}.")
 
 
 def _npy(path: Path) -> Stored:

@@ -25,7 +25,7 @@ DECOMPRESSORS: tuple[tuple[str, Decompress], ...] = (
 )
 PIECE = 1 << 20  # bytes
 MOST_IN_MEMORY = 2 << 30  # bytes of a compressed .tar when unpacked
-PACKED = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")  # what a misspelt root may have meant
+PACKED_ENDINGS = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz")  # what a misspelt root may have meant
 
 
 @contextmanager
@@ -99,7 +99,9 @@ def _no_place(root: Path) -> str:
         missing = missing.parent
     siblings: list[str] = []
     with suppress(OSError):
-        siblings = [each.name for each in os.scandir(missing.parent) if each.is_dir() or each.name.endswith(PACKED)]
+        siblings = [
+            each.name for each in os.scandir(missing.parent) if each.is_dir() or each.name.endswith(PACKED_ENDINGS)
+        ]
     hint = ""
     if (name := nearest(missing.name, siblings)) is not None:
         whole = missing.with_name(name) / root.relative_to(missing)

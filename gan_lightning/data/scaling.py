@@ -21,6 +21,11 @@ ROWS_AT_ONCE = 4096  # whatever the samples' size
 BYTES = Units((127.5,), (127.5,))  # of pixels in [-1, 1] that are levels 0 to 255
 
 
+def are_bytes(units: Units) -> bool:
+    """Whether samples in these units are levels of bytes."""
+    return (units.scale, units.shift) == (BYTES.scale, BYTES.shift)
+
+
 def require_levels(levels: Levels) -> None:
     """Raises ValueError for a pair that is none."""
     if isinstance(levels, list | tuple) and not levels[0] < levels[1]:
@@ -92,7 +97,8 @@ def scaled(
     units. Raises UserError for numbers that aren't finite, and where `levels` don't fit.
     """
     are_images = values.ndim == 4
-    if are_images and values.dtype == np.uint8 and not isinstance(levels, list | tuple):
+    stay = values.dtype == np.uint8 and not isinstance(levels, list | tuple) and (known is None or are_bytes(known))
+    if are_images and stay:
         return torch.from_numpy(np.ascontiguousarray(values)), BYTES._replace(names=tuple(names))
     if are_images and levels not in ("data", None) and isinstance(levels, str):
         raise UserError(
@@ -128,12 +134,13 @@ def _require_finite(values: NDArray[Any], root: Path, names: Sequence[str]) -> N
         wrong = ~np.isfinite(chunk)
         nan, infinite = nan + int(np.isnan(chunk).sum()), infinite + int(np.isinf(chunk).sum())
         rows += int(wrong.any(axis=tuple(range(1, chunk.ndim))).sum())
-        columns |= set(np.nonzero(wrong)[1].tolist())
+        columns |= set(np.nonzero(wrong.reshape(len(wrong), -1))[1].tolist())
     if rows:
         where = f" (columns {', '.join(names[each] for each in sorted(columns)[:5])})" if names else ""
+        absent = "missing" if names else "NaN"
         raise UserError(
-            f"dataset.root is {root}, which has {nan} NaN and {infinite} infinite numbers, in {rows} of {len(values)}"
-            f" samples{where}; leave these samples out, or put numbers in their place."
+            f"dataset.root is {root}, which has {nan} {absent} and {infinite} infinite numbers, in {rows} of"
+            f" {len(values)} samples{where}; leave these samples out, or put numbers in their place."
         )
 
 

@@ -250,7 +250,8 @@ def require_units(units: Units | None, shape: tuple[int, ...] | None, path: Path
     """Raises UserError for units that are none of samples of such a shape; None: it is not known."""
     if units is None or shape is None:
         return
-    if len(units.scale) not in (1, shape[0]) or len(units.names) not in (0, prod(shape)):
+    fits = len(units.scale) in (1, shape[0]) and len(units.whole) in (0, 1, shape[0])
+    if not fits or len(units.names) not in (0, prod(shape)):
         raise UserError(f"{path} is damaged: its units are none of samples of shape {list(shape)}.")
 
 

@@ -224,7 +224,8 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     torch.save({"x": Path("code")}, tmp_path / "code.pt")
     for name, content, told in (
         ("none.npy", None, "but there is no such file; expected a .npy, .npz or .pt file"),
-        ("text.npy", b"1,2,3", "neither .npy nor .npz nor .pt by its content"),
+        ("text.npy", b"1,2,3", r"neither .npy nor .npz nor .pt by its content\.$"),
+        ("text.csv", b"1,2,3", "nor .pt by its content; dataset=table reads CSV and Parquet"),
         ("cut.npy", whole[:-8], r"can't be read \(it is cut off: 48 bytes are announced, and 40 are there\)"),
         ("head.npy", whole[:20], "can't be read"),
         ("zip.npz", b"PK\x03\x04 and more", "can't be read"),

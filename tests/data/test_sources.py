@@ -15,6 +15,7 @@ from gan_lightning.data.arrays import Array
 from gan_lightning.data.derived import ImbalancedDigits, StackedMNIST
 from gan_lightning.data.image_folder import ImageFolder
 from gan_lightning.data.sources import Digits, Source
+from gan_lightning.data.tables import Table
 from gan_lightning.data.torchvision_sets import CelebA, TorchvisionSource
 from gan_lightning.data.toys import Gaussian1d, Grid, Mixture, PointMass, Ring, Sines, SwissRoll
 from gan_lightning.testing import check_source
@@ -58,6 +59,11 @@ def signals(root: Path, patch: pytest.MonkeyPatch) -> Source:
     return Array(str(root / "a.npy"), [2, 5])
 
 
+def table(root: Path, patch: pytest.MonkeyPatch) -> Source:
+    (root / "t.csv").write_text("name,a,b\nx,1,2.5\ny,3,4\nx,5,6\n")
+    return Table(str(root / "t.csv"), [2], labels="name")
+
+
 TOYS = [Ring(count=50), Grid(count=50), SwissRoll(count=50), PointMass(count=50), Gaussian1d(count=50), Sines(count=50)]
 BUNDLED: list[Source] = [*TOYS, Digits(), ImbalancedDigits()]
 WRITTEN: dict[str, tuple[type, Write]] = {
@@ -68,6 +74,7 @@ WRITTEN: dict[str, tuple[type, Write]] = {
     "pictures": (ImageFolder, pictures),
     "array": (Array, array),
     "signals": (Array, signals),
+    "table": (Table, table),
 }
 
 
