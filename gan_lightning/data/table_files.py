@@ -8,6 +8,7 @@ import csv
 import gzip
 import io
 import lzma
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 PARQUET = b"PAR1"
 PACKED: dict[bytes, Callable[[Any], Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+QUOTED = re.compile('"[^"]*"')
 UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 DELIMITERS = ";\t|,"  # the comma last, which numbers may have inside them
 LOOKED_AT = 4096  # bytes, to tell text from others
@@ -203,9 +205,10 @@ def _delimiter(line: str, header: bool | None) -> str:
     """What separates the columns: what there is most of in a line of names, and in one of numbers what can't be a part
     of them.
     """
-    counts = {each: len(_split(line, each)) for each in DELIMITERS}
+    bare = QUOTED.sub("", line)
+    counts = {each: bare.count(each) for each in DELIMITERS}
     if header is False:
-        return next((each for each, count in counts.items() if count > 1), ",")
+        return next((each for each, count in counts.items() if count), ",")
     return max(counts, key=lambda each: counts[each])
 
 

@@ -76,7 +76,7 @@ class Table:
         root = Path(os.path.abspath(os.path.expanduser(self.root)))
         known = units_seen(self.seen)
         stored = table_in(root, self.header)
-        label = None if self.labels is None else place_of(self.labels, stored.names, "dataset.labels is", root)
+        label = None if self.labels is None else place_of(str(self.labels), stored.names, "dataset.labels is", root)
         places = self._chosen(root, stored, label, known)
         names = tuple(stored.names[place] for place in places)
         columns = stored.read([*places, *([] if label is None else [label])])
@@ -86,7 +86,7 @@ class Table:
         samples, units = scaled(self._arranged(values, whole, known, root, names), self.range, known, root, names)
         if known is None:
             flags = whole if len(self.sample_shape) == 1 else (all(whole),)
-            units = units._replace(whole=flags, label=self.labels or "")
+            units = units._replace(whole=flags, label="" if label is None else stored.names[label])
         units = known or units
         low, high = units.shift[0] - units.scale[0], units.shift[0] + units.scale[0]
         levels = f"; {low:g} and {high:g} become -1 and 1" if samples.ndim > 2 else ""
@@ -100,7 +100,7 @@ class Table:
         """The places of the columns of samples, in the order in which they are asked for."""
         names = stored.names
         if self.columns is not None:
-            places = list(dict.fromkeys(place for wanted in self.columns for place in matching(wanted, names, root)))
+            places = list(dict.fromkeys(place for name in self.columns for place in matching(str(name), names, root)))
         elif known is not None:
             places = [place_of(name, names, "the run was trained on", root) for name in known.names]
         else:
@@ -186,13 +186,13 @@ def matrix(columns: list[Any], names: Sequence[str], root: Path, may_be_labels: 
     """
     arrays: list[NDArray[Any]] = []
     wrong: dict[str, str] = {}
-    for name, column in zip(names, columns, strict=True):
+    for place, name in enumerate(names):
+        column, columns[place] = columns[place], None  # so that no table is held twice
         found = as_numbers(column)
         if found is None:
             wrong[name] = _described(column)
         else:
-            arrays.append(found)
-    columns.clear()
+            arrays.append(_narrow(found))
     if wrong:
         raise UserError(_no_numbers(wrong, names, root, may_be_labels))
     if not len(arrays[0]):
@@ -201,6 +201,15 @@ def matrix(columns: list[Any], names: Sequence[str], root: Path, may_be_labels: 
     for row, array in zip(values, arrays, strict=True):
         row[:] = array
     return values.T
+
+
+def _narrow(array: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers of 64 bits, as in CSV, in fewer where these do; not in bytes, which would be levels."""
+    if array.dtype != np.int64 or not len(array):
+        return array
+    kinds = [np.iinfo(kind) for kind in (np.int16, np.int32)]
+    low, high = array.min(), array.max()
+    return array.astype(next((each.dtype for each in kinds if each.min <= low <= high <= each.max), array.dtype))
 
 
 def _described(column: Any) -> str:

@@ -76,6 +76,7 @@ FORMS: dict[str, str | bytes] = {
     "xz": lzma.compress(PLAIN.encode()),
     "zip": zipped("t.csv"),
 }
+LONG = ("a;" * 60_000, "b," * 60_000)
 
 
 @pytest.mark.parametrize("content", FORMS.values(), ids=FORMS)
@@ -174,12 +175,29 @@ def test_row_numbers_are_left_out_and_said(
     assert f"Left out columns of {tmp_path}/t.csv as those of row numbers: {left}." in caplog.text
 
 
+def test_names_as_they_come(tmp_path: Path) -> None:
+    for names in (LONG, ("weight; in kg", "size, in m")):
+        found = loaded(tmp_path, PLAIN.replace("a,b", ",".join(f'"{name}"' for name in names)), [2])
+        assert found.units is not None
+        assert found.units.names == names
+
+
+@pytest.mark.parametrize("largest", [100, 2**15 - 1, 2**15, 2**31, 2**53])
+def test_whole_numbers_of_any_size(tmp_path: Path, largest: int) -> None:
+    found = loaded(tmp_path, f"a,b\n{-largest},1\n{largest},2\n0,300\n", [2])
+    assert found.samples[:, 0].tolist() == [-1, 1, 0]
+    assert found.units is not None
+    assert found.units.restore(found.samples)[:, 0].tolist() == [-largest, largest, 0]
+
+
 def test_a_file_without_names(tmp_path: Path) -> None:
     for content in (PLAIN[4:], PLAIN[4:].replace(",", ";").replace(".", ",")):
         found = loaded(tmp_path, content, [2], header=False)
         assert found.samples.tolist() == SCALED
         assert found.units is not None
         assert found.units.names == ("0", "1")
+        numbers: Any = [1]  # as an override dataset.columns=[1] has them
+        assert loaded(tmp_path, content, [1], columns=numbers, header=False).samples.flatten().tolist() == [-1, 0.5, 1]
     assert loaded(tmp_path, PLAIN[4:], [2], header=True).samples.shape == (2, 2)
     assert loaded(tmp_path, PLAIN.replace("a,b", "0,1"), [2]).samples.tolist() == SCALED  # as pandas names them
 
