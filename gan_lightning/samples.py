@@ -44,16 +44,16 @@ def as_units(value: Any) -> Units:
     scale, shift, names, whole = (value.get(name, []) for name in ("scale", "shift", "names", "whole"))
     label = value.get("label", "")
     lists = all(isinstance(each, list) for each in (scale, shift, names, whole)) and isinstance(label, str)
-    if not lists or not _are_units(scale, shift, names, whole):
+    if not lists or not _are_units(scale, shift, names, whole, label):
         raise ValueError("the units are no scales, shifts and names")
     return Units(tuple(scale), tuple(shift), tuple(names), tuple(whole), label)
 
 
-def _are_units(scale: list[Any], shift: list[Any], names: list[Any], whole: list[Any]) -> bool:
+def _are_units(scale: list[Any], shift: list[Any], names: list[Any], whole: list[Any], label: str) -> bool:
     are_numbers = all(type(each) in (int, float) and abs(each) < float("inf") for each in (*scale, *shift))
     are_flags = all(type(each) is bool for each in whole)
     are_names = all(isinstance(name, str) for name in names)
-    return are_numbers and are_flags and are_names and len(scale) == len(shift) > 0
+    return are_numbers and are_flags and are_names and len(scale) == len(shift) > 0 and (not label or len(names) > 0)
 
 
 Kind = Literal["vectors", "signals", "images"]

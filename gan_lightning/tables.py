@@ -51,7 +51,8 @@ def _save_parquet(
     with extra("table", "pyarrow", "A file in Parquet"):
         import pyarrow as pa
         import pyarrow.parquet as pq
-    kinds = [pa.int64() if each else pa.float64() for each in whole]
+    are_exact = (vectors.abs() < EXACT).all(0).tolist()
+    kinds = [pa.int64() if all(each) else pa.float64() for each in zip(whole, are_exact, strict=True)]
     columns = [pa.array(column.double().numpy()).cast(kind) for column, kind in zip(vectors.T, kinds, strict=True)]
     if classes:
         are_numbers = all(map(NUMBER.fullmatch, classes))

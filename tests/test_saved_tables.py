@@ -42,6 +42,11 @@ def test_parquet(tmp_path: Path, classes: list[str], read: list[str | int]) -> N
     assert [str(kind) for kind in table.schema.types[:2]] == ["int64", "double"]
 
 
+def test_whole_numbers_that_are_too_large_for_parquet(tmp_path: Path) -> None:
+    save_table(torch.tensor([[1e30, 1e20]]), tmp_path / "t.parquet", NAMED)
+    assert pq.read_table(tmp_path / "t.parquet").to_pydict()["a"] == [pytest.approx(1e30)]
+
+
 def test_parquet_of_nameless_numbers_and_of_whole_images(tmp_path: Path) -> None:
     for units, names, kind in (
         (None, ["0", "1"], "double"),

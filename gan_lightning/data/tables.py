@@ -222,7 +222,7 @@ def _described(column: Any) -> str:
 def _no_numbers(wrong: Mapping[str, str], names: Sequence[str], root: Path, may_be_labels: bool) -> str:
     """What is told of columns that aren't numbers."""
     told = some([f"{name}: {kind}" for name, kind in wrong.items()], MOST_NAMED)
-    if len(names) == 1:
+    if len(names) == 1 and wrong[names[0]].startswith(TEXT):
         return (
             f"dataset.root is {root}, where the only column is not of numbers ({told}); expected columns that commas,"
             " semicolons, tabs or | separate, and not blanks."

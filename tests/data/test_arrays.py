@@ -240,6 +240,15 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         Array(str(tmp_path), [2]).load()
 
 
+def test_bytes_that_come_later_have_the_scale_of_before(tmp_path: Path) -> None:
+    facts = Array(saved(tmp_path, IMAGES.astype(np.int16) // 2), [3, 4, 5]).load_with_facts()[1]
+    later = Array(saved(tmp_path, IMAGES // 2 + 1), [3, 4, 5], seen=facts, changed="accept").load()
+    assert later.units is not None
+    assert later.units.plain() == facts["units"]
+    restored = later.units.restore(later.samples).numpy()
+    np.testing.assert_allclose(restored, np.clip(IMAGES // 2 + 1, 0, (IMAGES // 2).max()), atol=1e-4)
+
+
 def test_what_a_run_has_seen_stays(tmp_path: Path) -> None:
     np.save(tmp_path / "l.npy", np.array([5, 6, 5]))
     source = Array(saved(tmp_path, POINTS), [2], labels="l.npy")

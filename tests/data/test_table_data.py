@@ -301,11 +301,18 @@ def test_labels_that_are_no_classes(tmp_path: Path) -> None:
     )
 
 
+def test_missing_pixels_are_told_by_their_columns(tmp_path: Path) -> None:
+    text = message(tmp_path, "a,b,c,d\n1,2,3,4\n5,,7,8\n", [1, 2, 2])
+    assert "which has 1 missing and 0 infinite numbers, in 1 of 2 samples (columns b)" in text
+
+
 def test_parquet_that_is_no_table_of_numbers(tmp_path: Path) -> None:
     columns: dict[str, Any] = {"a": [1, None], "day": [date(2020, 1, 1)] * 2, "list": [[1], [2]], "text": ["1", "2"]}
     path = parquet(tmp_path, columns)
     with pytest.raises(UserError, match=re.escape("(day: date32[day], list: list<element: int64>, text: text in")):
         Table(path, [4]).load()
+    with pytest.raises(UserError, match=r"a column is not of numbers \(list: list<element: int64>\); put numbers"):
+        Table(path, [1], columns=["list"]).load()
     with pytest.raises(UserError, match=r"1 missing and 0 infinite numbers, in 1 of 2 samples \(columns a\)"):
         Table(path, [1], columns=["a"]).load()
     with pytest.raises(

@@ -104,7 +104,7 @@ def test_names_of_classes_that_are_none(tmp_path: Path, classes: str, message: s
 
 
 def test_units_there_and_back(tmp_path: Path) -> None:
-    units = Units((2.0, 0.5), (1000.0, -1.0), ("a", "b"))
+    units = Units((2.0, 0.5), (1000.0, -1.0), ("a", "b"), (False, False), "kind")
     save_generator(generator(), {"generator": NETWORK, "latents": PRIOR}, tmp_path / "g.safetensors", 7, units=units)
     sampler = load_generator(tmp_path / "g.safetensors")
     assert sampler.units == units
@@ -120,6 +120,11 @@ def test_units_there_and_back(tmp_path: Path) -> None:
         ({"scale": [1], "shift": [], "names": []}, "the units are no scales"),
         ({"scale": ["1"], "shift": [0], "names": []}, "the units are no scales"),
         ({"scale": [1e999], "shift": [0], "names": []}, "the units are no scales"),
+        (
+            {"scale": [1], "shift": [0], "names": [], "whole": [True] * 3},
+            r"its units are none of samples of shape \[2\]",
+        ),
+        ({"scale": [1], "shift": [0], "names": [], "label": "kind"}, "the units are no scales"),
         ([], "the units are no scales"),
     ],
 )
