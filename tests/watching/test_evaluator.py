@@ -18,7 +18,7 @@ from gan_lightning.metrics.memorisation import Memorisation
 from gan_lightning.metrics.modes import ModeCoverage
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.pictures import to_pixels
-from gan_lightning.samples import SampleSet
+from gan_lightning.samples import SampleSet, Units
 from gan_lightning.sampling.drawing import decode
 from gan_lightning.sampling.latents import Normal
 from gan_lightning.training.critic_updates import CriticUpdates
@@ -69,6 +69,27 @@ class Counted:
     def measure(self, real, fake, seed=0):
         labels = real.labels if fake.labels is None else fake.labels
         return {"share_of_nines": (labels == 9).double().mean().item(), "count": float(len(fake))}
+
+
+class Conditioned:
+    """Points whose conditions are their own number and its double."""
+
+    def load(self):
+        numbers = torch.arange(40.0)[:, None]
+        units = Units((1.0, 1.0), (0.0, 0.0), ("a", "b"))
+        return SampleSet(numbers, torch.cat([numbers, 2 * numbers], 1), conditions=units)
+
+
+def test_conditions_follow_the_data_and_are_no_labels_for_metrics():
+    measuring = evaluator(GANDataModule(Conditioned(), (1,), 4, CriticUpdates(1), classes=2), samples=200)
+    network, asked = generator((1,), classes=2), []
+    with network.register_forward_pre_hook(lambda _, inputs: asked.append(inputs[1])):
+        drawn = measuring.draw(network, Normal(), "cpu", lambda count: None)
+    assert (drawn.labels, measuring.real.labels) == (None, None)
+    (conditions,) = asked
+    assert conditions.shape == (200, 2)
+    assert torch.equal(2 * conditions[:, 0], conditions[:, 1])
+    assert len(set(conditions[:, 0].tolist()) & set(range(40))) > 30
 
 
 class Slow(Counted):
