@@ -33,8 +33,8 @@ class Events(TensorBoardLogger):
 
     def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
         purge: dict[str, Any] = {} if resumed_at is None else {"purge_step": resumed_at + 1}
-        super().__init__(folder, name="", version="", default_hp_metric=False, **purge)
-        self.folder = folder
+        self.folder = folder.absolute()  # lest a name that begins with ~ is taken for the home folder
+        super().__init__(self.folder, name="", version="", default_hp_metric=False, **purge)
 
     @property
     def log_dir(self) -> str:
