@@ -47,7 +47,7 @@ class Job:
     overrides: list[str]
     folder: Path
     accelerator: str
-    moves: bool = False  # into its folder, as hydra.job.chdir asks
+    chdir: bool = False  # into its folder, as hydra.job.chdir asks
     name: str = ""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -113,8 +113,8 @@ class ProcessLauncher(Launcher):
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
         folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
-        moves = bool(config.hydra.job.chdir)
-        return Job(number, list(filter_overrides(overrides)), folder, str(config.trainer.accelerator), moves)
+        accelerator, chdir = str(config.trainer.accelerator), bool(config.hydra.job.chdir)
+        return Job(number, list(filter_overrides(overrides)), folder, accelerator, chdir)
 
     def start(self, job: Job, at_once: int, console: Console, leash: int) -> Job:
         """Starts a job's process; with several at a time its output goes to a file in its folder."""
@@ -122,7 +122,7 @@ class ProcessLauncher(Launcher):
         flags = get_args_parser().parse_intermixed_args()
         command = [sys.executable, "-m", "gan_lightning", "train", *job.overrides]
         command += ["hydra.mode=RUN", f"hydra.run.dir={override_value(job.folder)}"]
-        command += ["hydra.job.chdir=true"] if job.moves else []
+        command += ["hydra.job.chdir=true"] if job.chdir else []
         for flag, value in (("dir", flags.config_dir), ("name", flags.config_name), ("path", flags.config_path)):
             command += [f"--config-{flag}", value] if value else []
         environment = os.environ | {LEASH: str(leash)}

@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
     *("compatibility_warnings", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
-    *("dataset.root", "dataset.cache_dir", "dataset.cache_gib", "dataset.changed", "dataset.memory_gib"),
-    "extractor.cache_dir",
+    *("dataset.root", "dataset.labels", "extractor.weights"),  # which lie elsewhere on another machine
+    *("dataset.cache_dir", "dataset.cache_gib", "dataset.changed", "dataset.memory_gib", "extractor.cache_dir"),
     *("callbacks", "logger", "plugins", "hydra"),
 )
 # The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.

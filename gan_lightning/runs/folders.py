@@ -295,7 +295,7 @@ def identity(config: DictConfig | dict[str, Any], moved: bool = False) -> dict[s
     for node in (data, data.get("source"), data.get("held_out")):
         if not isinstance(node, dict):
             continue
-        for name in (*CIRCUMSTANCES, "root") if moved else CIRCUMSTANCES:
+        for name in (*CIRCUMSTANCES, "root", "labels") if moved else CIRCUMSTANCES:
             node.pop(name, None)
         if "root" in node:
             node["root"] = str(whole(node["root"]))

@@ -77,6 +77,21 @@ def test_nothing_is_read_that_is_hidden(tiny: Train, resume: Train) -> None:
     assert (run.path / ".hydra" / "config.yaml").read_bytes() == (run.path / "composed.yaml").read_bytes()
 
 
+def test_a_table_of_labels_may_have_moved(tiny: Train, resume: Train, place: Path) -> None:
+    """To a file of the same labels."""
+    tables = {}
+    for name, classes in (("labels", "ab"), ("moved", "ab"), ("others", "ba")):
+        rows = [f"{number}.png,{classes[number % 2]}" for number in range(24)]
+        tables[name] = place / f"{name}.csv"
+        tables[name].write_text("\n".join(["name,label", *rows]))
+    run = tiny("run", *on_pictures(f"dataset.labels={tables['labels']}", "dataset.classes=2", "conditioning=concat"))
+    tables["labels"].unlink()
+    with pytest.raises(UserError, match=r"not those that the run has seen before"):
+        resume(run.path, f"dataset.labels={tables['others']}", "trainer.max_steps=3")
+    assert resume(run.path, f"dataset.labels={tables['moved']}", "trainer.max_steps=3").run.iteration == 3
+    assert run.config()["data"]["source"]["labels"] == str(tables["moved"])
+
+
 def test_its_files_say_their_format_and_a_newer_one_is_refused(
     tiny: Train, resume: Train, capsys: pytest.CaptureFixture[str]
 ) -> None:
