@@ -27,8 +27,9 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import Compose, Normalize, ToTensor
 
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import Sources, compose
+from gan_lightning.config.compose import compose
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses.regularizers import by_kind
 from gan_lightning.runs.run import run_experiment

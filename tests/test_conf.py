@@ -11,9 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from set_files import write_pictures, write_set
 from small import small
 
-from gan_lightning.config.compose import Sources, compose, plain, without_hydra
+from gan_lightning.config.compose import compose
+from gan_lightning.config.containers import plain, without_hydra
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError
 from gan_lightning.runs.run import run_experiment
 

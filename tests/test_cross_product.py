@@ -15,9 +15,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import Sources, compose
+from gan_lightning.config.compose import compose
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError
 from gan_lightning.schedules import Clock
 from gan_lightning.training.compatibility import refuse_data

@@ -210,8 +210,9 @@ def test_an_option_of_its_own_in_the_place_of_a_built_in_one_is_said(here, lab, 
     assert "loss." in capsys.readouterr().err
     built_in = Path(plugins.__file__).parents[1] / "conf" / "loss" / "vanilla.yaml"
     own.write_text(built_in.read_text().replace("lr: 2e-4", "lr: 0.5"))
-    from gan_lightning.config.compose import Sources, compose, replacements
+    from gan_lightning.config.compose import compose, replacements
     from gan_lightning.config.schema import TRAINING
+    from gan_lightning.config.sources import Sources
 
     sources = Sources("train", extra=(here / "own",))
     assert replacements(sources, ["loss=vanilla"]) == [" ".join(told)]

@@ -19,9 +19,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.config.check import check, require_made
-from gan_lightning.config.compose import Sources, compose, with_plugins, without_hydra
+from gan_lightning.config.compose import compose, with_plugins
+from gan_lightning.config.containers import without_hydra
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import EVALUATED, Builds, Node
+from gan_lightning.config.sources import Sources
 from gan_lightning.config.trust import read_data, without_caches
 from gan_lightning.errors import UserError, printable, reason
 from gan_lightning.paths import with_paths

@@ -19,8 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.config.annotations import show
 from gan_lightning.config.check import check
-from gan_lightning.config.compose import NOT_COMPOSED, Sources, compose, first_line
+from gan_lightning.config.compose import compose
+from gan_lightning.config.mistakes import NOT_COMPOSED, first_line
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError, reason
 from gan_lightning.paths import override_value
 from gan_lightning.processes import was_requeued

@@ -25,18 +25,12 @@ from gan_lightning.commands.help import help_text
 from gan_lightning.commands.launcher import ProcessLauncher, how_to_go_on
 from gan_lightning.commands.sweep import plan_sweep
 from gan_lightning.config.check import ALLOWED
-from gan_lightning.config.compose import (
-    Sources,
-    compose,
-    keys,
-    parse,
-    replacements,
-    with_plugins,
-    without_hydra,
-)
+from gan_lightning.config.compose import compose, parse, replacements, with_plugins
+from gan_lightning.config.containers import keys, without_hydra
 from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import register_resolvers, resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
 from gan_lightning.paths import one_path, override_value, whole, with_home, with_paths

@@ -8,7 +8,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.config.check import allowed
-from gan_lightning.config.compose import first_line
+from gan_lightning.config.mistakes import first_line
 from gan_lightning.errors import UserError
 
 

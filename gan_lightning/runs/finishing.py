@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from gan_lightning.config.compose import plain
+from gan_lightning.config.containers import plain
 from gan_lightning.errors import UserError, printable, reason
 from gan_lightning.files import unused
 from gan_lightning.pictures import save_png

@@ -12,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning import formats
-from gan_lightning.config.compose import first_line, plain, without_hydra
+from gan_lightning.config.containers import plain, without_hydra
+from gan_lightning.config.mistakes import first_line
 from gan_lightning.config.trust import as_saved, read_data
 from gan_lightning.errors import UserError, WriteFailed, reason
 from gan_lightning.files import replacing, write_failure

@@ -15,7 +15,8 @@ from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
 from torch.utils.tensorboard.summary import hparams
 
-from gan_lightning.config.compose import plain, require_text
+from gan_lightning.config.containers import plain
+from gan_lightning.config.mistakes import require_text
 from gan_lightning.config.trust import as_saved, settled
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import RunFailed, UserError, enough_memory, printable, reason

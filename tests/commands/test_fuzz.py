@@ -21,9 +21,11 @@ from omegaconf import OmegaConf
 from small import small
 
 from gan_lightning.commands.launcher import ProcessLauncher
-from gan_lightning.config.compose import Sources, compose, keys
+from gan_lightning.config.compose import compose
+from gan_lightning.config.containers import keys
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError
 from gan_lightning.runs import run as running
 

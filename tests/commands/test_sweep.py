@@ -15,8 +15,8 @@ from rich.console import Console
 from gan_lightning.commands import launcher
 from gan_lightning.commands.launcher import CONSOLE, Job, ProcessLauncher, default_jobs, name_jobs, report, table
 from gan_lightning.commands.train import plan
-from gan_lightning.config.compose import Sources
 from gan_lightning.config.resolvers import LONGEST, default_iterations, folder_name
+from gan_lightning.config.sources import Sources
 from gan_lightning.processes import LEASH
 
 

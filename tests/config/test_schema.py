@@ -8,9 +8,12 @@ import pytest
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gan_lightning.config.check import check
-from gan_lightning.config.compose import Sources, compose, require_weights, without_hydra
+from gan_lightning.config.compose import compose
+from gan_lightning.config.containers import without_hydra
+from gan_lightning.config.mistakes import require_weights
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError
 
 GIVEN = {"root": "somewhere", "sample_shape": "[1,8,8]"}  # for what is left to the user

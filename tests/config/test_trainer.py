@@ -6,8 +6,9 @@ from dataclasses import fields
 import pytest
 from pytorch_lightning import Trainer as Lightning
 
-from gan_lightning.config.compose import Sources, compose
+from gan_lightning.config.compose import compose
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.config.trainer import REFUSED, Trainer
 from gan_lightning.errors import UserError
 

@@ -20,9 +20,10 @@ from small import small
 from torch import Tensor
 
 from gan_lightning.config.build import build
-from gan_lightning.config.compose import Sources, compose
+from gan_lightning.config.compose import compose
 from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import TRAINING
+from gan_lightning.config.sources import Sources
 from gan_lightning.runs.hardware import DISTRIBUTED, silence
 
 ITERATIONS = 3
