@@ -45,7 +45,8 @@ KEYS = {
 }
 ARGUMENTS = {"image_shape": "sample_shape"}  # of networks and of the data module
 RESOLVERS = {"default_steps": "default_iterations"}
-ADDED: dict[str, Any] = {"plugins": [], "callbacks": {}}  # what a configuration of today has and an earlier one lacks
+# What a configuration of today has and an earlier one lacks.
+ADDED: dict[str, Any] = {"plugins": [], "callbacks": {}, "optimize": None}
 VALUES = {"advice": {"on": True, "off": False}}
 
 

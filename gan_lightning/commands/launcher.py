@@ -28,6 +28,7 @@ from gan_lightning.errors import printable
 from gan_lightning.paths import override_value, shell_word
 from gan_lightning.processes import LEASH, REQUEUES, STOPPED, Stopped, requeue
 from gan_lightning.runs import results
+from gan_lightning.runs.outcome import Optimize, outcome
 from gan_lightning.types import PositiveInt
 
 POLL_SECONDS = 0.2
@@ -48,6 +49,7 @@ class Job:
     folder: Path
     accelerator: str
     chdir: bool = False  # into its folder, as hydra.job.chdir asks
+    optimize: Optimize = None  # what is told of it when it has finished
     name: str = ""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
@@ -114,7 +116,7 @@ class ProcessLauncher(Launcher):
             config.hydra.job.id, config.hydra.job.num = str(number), number
         folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
         accelerator, chdir = str(config.trainer.accelerator), bool(config.hydra.job.chdir)
-        return Job(number, list(filter_overrides(overrides)), folder, accelerator, chdir)
+        return Job(number, list(filter_overrides(overrides)), folder, accelerator, chdir, config.optimize)
 
     def start(self, job: Job, at_once: int, console: Console, leash: int) -> Job:
         """Starts a job's process; with several at a time its output goes to a file in its folder."""
@@ -143,7 +145,7 @@ class ProcessLauncher(Launcher):
     def job_return(self, job: Job) -> JobReturn:
         result = JobReturn(overrides=job.overrides, working_dir=str(job.folder))
         if job.status == "finished":
-            result.status, result.return_value = JobStatus.COMPLETED, None
+            result.status, result.return_value = JobStatus.COMPLETED, outcome(job.optimize, job.folder)
         else:
             result.status = JobStatus.FAILED
             result.return_value = SweepFailed(f"Job #{job.number} ({job.name}) {job.status}; see {job.folder}.")

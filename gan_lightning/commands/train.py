@@ -53,6 +53,7 @@ from gan_lightning.runs.folders import (
     read_saved,
     require_resumable,
 )
+from gan_lightning.runs.outcome import Outcome, outcome
 from gan_lightning.runs.ownership import own
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ if TYPE_CHECKING:
 
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
-    *("compatibility_warnings", "threads", "trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
+    *("compatibility_warnings", "optimize", "threads"),
+    *("trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
     *("dataset.root", "dataset.labels", "extractor.weights"),  # which lie elsewhere on another machine
     *("dataset.cache_dir", "dataset.cache_gib", "dataset.changed", "dataset.memory_gib", "extractor.cache_dir"),
     *("callbacks", "logger", "plugins", "hydra"),
@@ -274,8 +276,8 @@ def is_resumable(key: str) -> bool:
     return any(key == root or key.startswith(f"{root}.") for root in RESUMABLE)
 
 
-def task(config: DictConfig) -> None:
-    """One run, inside Hydra: in this process, in the folder that Hydra has made."""
+def task(config: DictConfig) -> Outcome:
+    """One run, inside Hydra: in this process, in the folder that Hydra has made. Returns what a sweeper is told."""
     hydra_config = HydraConfig.get()
     is_sweep = hydra_config.mode == RunMode.MULTIRUN
     try:
@@ -296,6 +298,7 @@ def task(config: DictConfig) -> None:
     # Where the sweep's jobs run in processes of their own, it is not for one of them to end it.
     if run.status in STOPPED and not (is_sweep and "BasicLauncher" not in hydra_config.launcher._target_):
         end_stopped(run.status, is_sweep)
+    return outcome(config.optimize, run.folder)
 
 
 def end_stopped(status: str, is_sweep: bool) -> None:

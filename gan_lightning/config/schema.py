@@ -126,6 +126,7 @@ class Training:
     plugins: list[str]
     compatibility_warnings: bool
     resume: str | None
+    optimize: str | list[str] | None
     threads: Threads | None
     dataset: Dataset
     network: Network

@@ -29,6 +29,7 @@ from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_grids, set_aside
 from gan_lightning.runs.folders import discard, goes_on, holds_run, start_over
 from gan_lightning.runs.hardware import build_trainer, check_hardware, duration, silence, spare_cuda_lookups
+from gan_lightning.runs.outcome import require_known
 from gan_lightning.runs.ownership import owned
 from gan_lightning.runs.parts import (
     RunParts,
@@ -167,6 +168,7 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     if checkpoint and 0 < limit <= checkpoint.iteration:
         return finish(folder, config, checkpoint, parts)
     watchers = watch(config, parts)
+    require_known(config.optimize, watchers.evaluation.higher_is_better, config.evaluation.every)
     if resumed_at is None and is_first_process() and holds_run(folder):
         start_over(folder)
     present = callbacks(config, folder, parts, watchers)
