@@ -146,6 +146,7 @@ def test_an_archive_is_the_folder_that_was_packed(tmp_path: Path, pack: Pack, ab
         (["a/1.png", "b/"], ["a/1.png"]),
         (["./a/1.png", "./a/2.png"], ["1.png", "2.png"]),
         (["./", "./a/", "./a/1.png"], ["a/1.png"]),  # tar -C FOLDER .
+        (["a/1.png", "__MACOSX/a/2.png"], ["1.png"]),
         (["a/", "a/1.png", ".DS_Store", "__MACOSX/._a", "__MACOSX/a/._1.png", "a/.DS_Store"], ["1.png"]),
     ],
 )
@@ -515,6 +516,14 @@ def test_a_negative_size_is_no_endless_loop(tmp_path: Path, size: int, kind: byt
         assert found(path)[1] == {"that are no plain files": ["2.png"]}
     else:
         assert "which can't be read (2.png has no size)" in message(path)
+
+
+def test_an_archive_that_is_cut_off_while_it_is_read(tmp_path: Path) -> None:
+    path = tarred(tmp_path / "a", {"1.npy": npy(np.zeros((500, 500)))})
+    with opened(path) as place:
+        os.truncate(path, 1_000_000)
+        with pytest.raises(ValueError, match="the archive is cut off"):
+            place.file("1.npy").read_bytes()
 
 
 @zip_and_tar
