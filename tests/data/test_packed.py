@@ -229,6 +229,7 @@ def test_labels_from_a_table(tmp_path: Path, pack: Pack, place: str, caplog: pyt
     path, labels = tmp_path / "a", "labels.csv"
     if place == "inside":
         files["x/labels.csv"] = table
+        (tmp_path / "labels.csv").write_text("another one")
     else:
         (tmp_path / "labels.csv").write_bytes(table)
         labels = "labels.csv" if place == "beside" else str(tmp_path / "labels.csv")
@@ -437,10 +438,10 @@ def test_another_pixel_is_noticed(tmp_path: Path, pack: Pack) -> None:
     assert "1 as then, but others or under other names" in message(tmp_path / "a", seen=seen)
 
 
-@packings
+@zip_and_tar
 def test_many_threads_read_at_once(tmp_path: Path, pack: Pack) -> None:
     rng = np.random.default_rng(0)
-    files = {f"{number:03}.png": encoded(rng.integers(0, 256, (4, 4), np.uint8)) for number in range(200)}
+    files = {f"{number:03}.npy": npy(rng.integers(0, 256, (200, 200), np.uint8)) for number in range(100)}
     expected = ImageFolder(str(folder(tmp_path / "in", files)), 4, 1).load().samples
     assert torch.equal(ImageFolder(str(pack(tmp_path / "a", files)), 4, 1).load().samples, expected)
 
@@ -455,6 +456,14 @@ def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
     assert "1 of 2 pictures cannot be read: 65.bmp (Bad CRC-32 for file '65.bmp')" in message(path)
     loaded = ImageFolder(str(path), 4, 1, skip_corrupt=True).load()
     assert loaded.samples[:, 0, 0, 0].tolist() == [66]
+
+
+def test_a_damaged_entry_without_a_pictures_name_is_unreadable(tmp_path: Path) -> None:
+    path, name = zipped(tmp_path / "a", {"1.png": png(1), "second": png(2)}), b"second"
+    content = bytearray(path.read_bytes())
+    content[content.find(name) + len(name)] |= 6  # a kind of block that Deflate has not
+    path.write_bytes(content)
+    assert found(path) == (["1.png"], {"unreadable": ["second"]})
 
 
 def test_an_unknown_method_is_named(tmp_path: Path) -> None:
@@ -616,7 +625,7 @@ def test_zeros_that_are_not_compressed_are_no_bomb(tmp_path: Path, monkeypatch: 
 
 
 def test_a_zip_of_arrays_is_a_folder_of_arrays(tmp_path: Path) -> None:
-    path = zipped(tmp_path / "a.zip", {"1.npy": npy(np.full((4, 4), 7, np.uint8)), "data.pkl": b""})
+    path = zipped(tmp_path / "a.zip", {"1.npy": npy(np.full((4, 4), 7, np.uint8)), "notes/data.pkl": b""})
     assert ImageFolder(str(path), 4, 1).load().samples.unique().tolist() == [7]
 
 
