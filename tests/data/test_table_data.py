@@ -164,6 +164,10 @@ def test_images_of_other_levels_have_their_lowest_and_highest(tmp_path: Path) ->
     """Bytes are none that don't use their levels, and there half of [-1, 1] would stay empty."""
     found = loaded(tmp_path, "a,b\n0,16\n4,8\n", [1, 1, 2])
     assert found.samples.tolist() == [[[[-1, 1]]], [[[-0.5, 0]]]]
+    found = loaded(tmp_path, "a,b\n0,255\n127.5,0\n", [1, 1, 2])
+    assert found.samples.tolist() == [[[[-1, 1]]], [[[0, -1]]]]
+    assert found.units is not None
+    assert found.units.whole == (False,)
 
 
 @pytest.mark.parametrize(("first", "left"), [("", "number 1, which has no name"), ("Unnamed: 0", "Unnamed: 0")])
@@ -176,7 +180,7 @@ def test_row_numbers_are_left_out_and_said(
 
 
 def test_names_as_they_come(tmp_path: Path) -> None:
-    for names in (LONG, ("weight; in kg", "size, in m")):
+    for names in (LONG, ("weight; in kg; or not", "size")):
         found = loaded(tmp_path, PLAIN.replace("a,b", ",".join(f'"{name}"' for name in names)), [2])
         assert found.units is not None
         assert found.units.names == names
@@ -188,16 +192,18 @@ def test_whole_numbers_of_any_size(tmp_path: Path, largest: int) -> None:
     assert found.samples[:, 0].tolist() == [-1, 1, 0]
     assert found.units is not None
     assert found.units.restore(found.samples)[:, 0].tolist() == [-largest, largest, 0]
+    assert loaded(tmp_path, f"a\n{-largest}\n5\n", [1], range=None).samples.tolist() == [[-largest], [5]]
 
 
 def test_a_file_without_names(tmp_path: Path) -> None:
-    for content in (PLAIN[4:], PLAIN[4:].replace(",", ";").replace(".", ",")):
+    for content in (PLAIN[4:], PLAIN[4:].replace("1000", "1000.0").replace(",", ";").replace(".", ",")):
         found = loaded(tmp_path, content, [2], header=False)
         assert found.samples.tolist() == SCALED
         assert found.units is not None
         assert found.units.names == ("0", "1")
         numbers: Any = [1]  # as an override dataset.columns=[1] has them
         assert loaded(tmp_path, content, [1], columns=numbers, header=False).samples.flatten().tolist() == [-1, 0.5, 1]
+    assert loaded(tmp_path, "1.5,2", [2], header=False, range=None).samples.tolist() == [[1.5, 2]]
     assert loaded(tmp_path, PLAIN[4:], [2], header=True).samples.shape == (2, 2)
     assert loaded(tmp_path, PLAIN.replace("a,b", "0,1"), [2]).samples.tolist() == SCALED  # as pandas names them
 
@@ -207,6 +213,13 @@ def test_types_are_those_of_the_whole_column(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(table_files, "LONGEST_LINE", 128)
     found = loaded(tmp_path, "a,b\n" + "1,2\n" * 500 + "0.5,3\n", [2], range=None)
     assert found.samples[-2:].tolist() == [[1, 2], [0.5, 3]]
+
+
+def test_lines_end_inside_of_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever what is read together ends."""
+    monkeypatch.setattr(table_files, "LONGEST_LINE", 128)
+    found = loaded(tmp_path, "text,a\n" + '"two\nlines",1\n' * 50, [1], columns=["a"])
+    assert found.samples.shape == (50, 1)
 
 
 def test_columns_without_a_place_are_not_read(tmp_path: Path) -> None:
@@ -295,6 +308,11 @@ def test_columns_that_are_not_there_or_do_not_fit(tmp_path: Path, options: Any, 
 
 
 def test_labels_that_are_no_classes(tmp_path: Path) -> None:
+    assert message(tmp_path, "a,kind\n1,x\n2, \n", [1], labels="kind") == (
+        "dataset.labels is kind, which is missing in 1 of 2 rows; leave these rows out, or give them a class."
+    )
+    text = message(tmp_path, "a,kind\n1,\xe9\n2,x\n".encode("latin-1"), [1], labels="kind")
+    assert text == "dataset.root is DIR/t.csv, whose text is neither UTF-8 nor UTF-16; save it as UTF-8."
     content = "a,id\n" + "".join(f"1,x{number}\n" for number in range(10_001))
     assert message(tmp_path, content, [1], labels="id") == (
         "dataset.labels is id, which has 10001 different labels; expected at most 10000 classes."
@@ -307,7 +325,7 @@ def test_missing_pixels_are_told_by_their_columns(tmp_path: Path) -> None:
 
 
 def test_parquet_that_is_no_table_of_numbers(tmp_path: Path) -> None:
-    columns: dict[str, Any] = {"a": [1, None], "day": [date(2020, 1, 1)] * 2, "list": [[1], [2]], "text": ["1", "2"]}
+    columns: dict[str, Any] = {"a": [True, None], "day": [date(2020, 1, 1)] * 2, "list": [[1], [2]], "text": ["1", "2"]}
     path = parquet(tmp_path, columns)
     with pytest.raises(UserError, match=re.escape("(day: date32[day], list: list<element: int64>, text: text in")):
         Table(path, [4]).load()
@@ -384,7 +402,13 @@ def test_images_keep_their_scale_whatever_comes(tmp_path: Path) -> None:
     facts = bytes_first.load_with_facts()[1]
     saved(tmp_path, "a,b\n1,254\n2,3\n")
     found = Table(path, [1, 1, 2], seen=facts, changed="accept").load()
-    assert found.samples.flatten().tolist() == [1, 254, 2, 3]
+    assert (found.samples.dtype, found.samples.flatten().tolist()) == (torch.uint8, [1, 254, 2, 3])
+    assert found.units is not None
+    assert found.units.plain() == facts["units"]
+    saved(tmp_path, "a,b\n0,300\n2,3\n")
+    found = Table(path, [1, 1, 2], seen=facts, changed="accept").load()
+    assert found.samples.flatten().tolist() == pytest.approx([-1, 1, 2 / 127.5 - 1, 3 / 127.5 - 1])
+    saved(tmp_path, "a,b\n1,254\n2,3\n")
     facts = Table(path, [1, 1, 2]).load_with_facts()[1]
     saved(tmp_path, "a,b\n0,255\n2,3\n")
     found = Table(path, [1, 1, 2], seen=facts, changed="accept").load()
