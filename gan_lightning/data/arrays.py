@@ -1,6 +1,7 @@
 """Arrays in files as data sets: images, signals or vectors, with labels out of a second array."""
 
 import hashlib
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +19,14 @@ from gan_lightning.data.picture_files import in_natural_order
 from gan_lightning.data.scaling import Levels, arranged, require_levels, scaled
 from gan_lightning.data.seen import Changed, compare
 from gan_lightning.errors import UserError
+from gan_lightning.files import parse_json
 from gan_lightning.paths import whole
 from gan_lightning.samples import SampleSet, Units, as_units
 from gan_lightning.suggest import did_you_mean
 from gan_lightning.types import FilePath, PositiveInt, check_ranges
 
 MOST_NAMED = 10
+MOST_NOTED = 300_000  # characters of units, which a saved configuration has three times, and 1 MiB in all
 MOST_CLASSES = 10_000  # more are no classes, but numbers that somebody has taken for such
 
 
@@ -129,7 +132,8 @@ def units_seen(seen: Mapping[str, Any] | None) -> Units | None:
     try:
         known_classes(seen)
         units_of(seen)
-        return as_units(seen.get("units"))
+        units = seen.get("units")
+        return as_units(parse_json(units) if isinstance(units, str) else units)  # a mapping until they became a text
     except ValueError as error:
         raise ValueError("seen is not what a run has found; it is written by the run") from error
 
@@ -149,8 +153,22 @@ def facts_of(samples: Tensor, files: Sequence[Path], units: Units, classes: Sequ
         with each.open("rb") as file:
             digests.append(hashlib.file_digest(file, "sha256").hexdigest())
     digest = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
-    facts = {"samples": len(samples), "digest": digest[:32], "units": units.plain()}
+    facts = {"samples": len(samples), "digest": digest[:32], "units": noted(units, files[0])}
     return facts | ({"classes": list(classes)} if classes else {})
+
+
+def noted(units: Units, root: Path) -> str:
+    """Units as one text, since each entry of a list would count among those that a configuration may have.
+
+    No name in it reads as an interpolation. Raises UserError for more than a run can keep.
+    """
+    text = json.dumps(units.plain(), separators=(",", ":")).replace("$", "\\u0024")
+    if len(text) > MOST_NOTED:
+        raise UserError(
+            f"dataset.root is {root}, which has too many columns to keep the scale and the name of each in a run"
+            f" ({len(text)} characters; at most {MOST_NOTED}); dataset.range=[LOW,HIGH] or null is one scale for all."
+        )
+    return text
 
 
 def columns_of(values: NDArray[Any], count: int, names: Sequence[str], which: str) -> NDArray[Any]:

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from gan_lightning import UserError
-from gan_lightning.data.arrays import Array
-from gan_lightning.samples import SampleSet
+from gan_lightning.data.arrays import Array, noted, units_seen
+from gan_lightning.samples import SampleSet, Units
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (6, 3, 4, 5)).astype(np.uint8)
@@ -244,9 +244,29 @@ def test_bytes_that_come_later_have_the_scale_of_before(tmp_path: Path) -> None:
     facts = Array(saved(tmp_path, IMAGES.astype(np.int16) // 2), [3, 4, 5]).load_with_facts()[1]
     later = Array(saved(tmp_path, IMAGES // 2 + 1), [3, 4, 5], seen=facts, changed="accept").load()
     assert later.units is not None
-    assert later.units.plain() == facts["units"]
+    assert noted(later.units, tmp_path) == facts["units"]
     restored = later.units.restore(later.samples).numpy()
     np.testing.assert_allclose(restored, np.clip(IMAGES // 2 + 1, 0, (IMAGES // 2).max()), atol=1e-4)
+
+
+def test_units_as_runs_noted_them_first(tmp_path: Path) -> None:
+    """As a mapping, with none of what tables have."""
+    units = {"scale": [2.0, 1.0], "shift": [1000.0, 0.0], "names": []}
+    found = loaded(tmp_path, POINTS, [2], seen={"samples": 3, "units": units})
+    assert found.samples.tolist() == [[0, -0.5], [500, 0.25], [125, 0.5]]
+
+
+def test_units_are_noted_as_text_without_interpolations(tmp_path: Path) -> None:
+    units = Units((1 / 3,), (0.0,), ("${oc.env:HOME}",), (True,), "$")
+    text = noted(units, tmp_path)
+    assert "$" not in text
+    assert units_seen({"units": text}) == units
+    wide = np.zeros((1, 20_000))
+    with pytest.raises(
+        UserError, match=r"too many columns .* dataset\.range=\[LOW,HIGH\] or null is one scale for all"
+    ):
+        loaded(tmp_path, wide + np.arange(20_000) / 3, [20_000])
+    assert loaded(tmp_path, wide, [20_000], range=None).samples.shape == (1, 20_000)
 
 
 def test_what_a_run_has_seen_stays(tmp_path: Path) -> None:

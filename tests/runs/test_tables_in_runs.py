@@ -78,6 +78,21 @@ def test_another_table_is_refused_or_keeps_the_scale(
     assert load_generator(run.path).units == before
 
 
+def test_many_columns_of_any_names_are_gone_on_with(
+    tmp_path: Path, tiny: Callable[..., TrainedFolder], resume: Callable[..., TrainedFolder]
+) -> None:
+    """What a configuration may hold is limited, and none of it is to be read as a reference."""
+    names = ["${seed}", *(f"gene{number}" for number in range(2499))]
+    rows = np.random.default_rng(0).normal(size=(40, len(names)))
+    np.savetxt(tmp_path / "genes.csv", rows, "%.2f", ",", header=",".join(names), comments="")
+    shape = (f"dataset.sample_shape=[{len(names)}]", "trainer.max_steps=1")
+    run = tiny("run", "dataset=table", f"dataset.root={tmp_path / 'genes.csv'}", *shape)
+    resume(run.path, "trainer.max_steps=2")
+    units = load_generator(run.path).units
+    assert units is not None
+    assert list(units.names) == names
+
+
 def test_images_of_rows_come_back_as_levels(tmp_path: Path, tiny: Callable[..., TrainedFolder]) -> None:
     levels = np.random.default_rng(0).integers(0, 256, (60, 64))
     names = [f"pixel{place}" for place in range(64)]
