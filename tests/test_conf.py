@@ -207,7 +207,8 @@ def asks_for_labels(conditioning: str, dataset: str) -> None:
         composed(*overrides)
     assert composed(*overrides, "dataset.classes=3").conditioning.classes == 3
     if classes:
-        named = ("dataset.labels=y", "dataset.conditions=[age,size]")
+        table = ["dataset.labels=y"] if "labels" in raw("dataset", dataset) else []
+        named = [*table, "dataset.conditions=[age,size]"]
         if conditioning == "auxiliary":
             with pytest.raises(UserError, match=r"^dataset\.conditions are numbers, but the head classification names"):
                 composed(*overrides, *named)
