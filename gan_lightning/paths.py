@@ -20,6 +20,8 @@ NAMED = (*ROOTS, "hydra.run.dir", "hydra.sweep.dir", "run", "out")  # where null
 KEYS = tuple(dict.fromkeys((*NAMED, *SWEPT, "resume", "root", "folder")))
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
 PLAIN = re.compile(r"[\w./-]+")
+# One text in quotes, in which these have an odd number of backslashes before them.
+QUOTED = re.compile("|".join(rf"{q}(?:[^{q}\\]|\\+[^{q}\\]|\\(?:\\\\)*{q})*(?:\\\\)*{q}" for q in "\"'"), re.DOTALL)
 # Before quotes and at the end alone, backslashes escape: Hydra's grammar takes others as they are.
 BACKSLASHES = re.compile(r'(\\*)("|\Z)')
 ESCAPED = {quote: re.compile(rf"(\\+)({quote}|\Z)") for quote in "\"'"}
@@ -69,7 +71,7 @@ def one_path(argument: str) -> str:
 
 def is_quoted(value: str) -> bool:
     """Whether a path is typed with quotes of its own, as Hydra wants it, and not called so."""
-    return len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" and not os.path.lexists(value)
+    return QUOTED.fullmatch(value) is not None and not os.path.lexists(value)
 
 
 def typed_path(value: str) -> str:

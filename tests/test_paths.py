@@ -103,6 +103,9 @@ def test_names_are_read_as_they_are_typed(here: Path) -> None:
         ("dataset.source.root=~/x", 'dataset.source.root="HOME/x"'),
         ("dataset.root=a,b", "dataset.root=a,b"),  # several, for a sweep
         ('dataset.root="a,b"', 'dataset.root="a,b"'),
+        ("dataset.root='a,b',\"c\"", "dataset.root='a,b',\"c\""),
+        ("dataset.root='a,b','c'", "dataset.root='a,b','c'"),
+        (r'dataset.root="a\"b\\"', r'dataset.root="a\"b\\"'),
         ("dataset.root=null", 'dataset.root="null"'),
         ("run=null", 'run="null"'),
         ("resume=null", "resume=null"),
