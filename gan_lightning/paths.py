@@ -65,8 +65,14 @@ def require_plain(key: str, path: str) -> str:
 
 def one_path(argument: str) -> str:
     """What to type for KEY=PATH with commas in PATH, as a sentence with its leading space; nothing for other keys."""
+    told = f" One path with commas is written {shell_word(in_quotes(argument))}."
+    return told if argument.partition("=")[0] in SWEPT else ""
+
+
+def in_quotes(argument: str) -> str:
+    """KEY=VALUE with the value as text in quotes."""
     key, _, value = argument.partition("=")
-    return f" One path with commas is written {shell_word(f'{key}={override_value(value)}')}." if key in SWEPT else ""
+    return f"{key}={override_value(value)}"
 
 
 def is_quoted(value: str) -> bool:

@@ -13,13 +13,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, filter_overrides, setup_globals
 from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, flag_override, open_dict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -150,6 +152,16 @@ class ProcessLauncher(Launcher):
             result.status = JobStatus.FAILED
             result.return_value = SweepFailed(f"Job #{job.number} ({job.name}) {job.status}; see {job.folder}.")
         return result
+
+
+def tell_other_ranks() -> None:
+    """Has the processes that Lightning starts for other devices train in this folder, whatever it is called.
+
+    It puts bare quotes around hydra.run.dir for them.
+    """
+    config: Any = HydraConfig.instance().cfg
+    with flag_override(config.hydra, ["struct", "readonly"], [False, False]):
+        config.hydra.run.dir = override_value(config.hydra.run.dir)[1:-1]
 
 
 def how_to_go_on() -> str:

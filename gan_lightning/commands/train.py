@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.commands.flags import hydra_in_a_paragraph, read_flags
 from gan_lightning.commands.help import help_text
-from gan_lightning.commands.launcher import ProcessLauncher, how_to_go_on
+from gan_lightning.commands.launcher import ProcessLauncher, how_to_go_on, tell_other_ranks
 from gan_lightning.commands.sweep import plan_sweep
 from gan_lightning.config.check import ALLOWED
 from gan_lightning.config.compose import compose, parse, replacements, with_plugins
@@ -283,6 +283,8 @@ def task(config: DictConfig) -> Outcome:
     try:
         from gan_lightning.runs.run import run_experiment
 
+        if not is_sweep:
+            tell_other_ranks()
         with enough_memory("What this run is to do"):
             place = hydra_config.runtime
             run = run_experiment(config, Path(place.output_dir), hydra_config.overrides.task, place.cwd)

@@ -32,6 +32,7 @@ from gan_lightning.config.places import CONF
 from gan_lightning.config.sources import Sources
 from gan_lightning.config.trainer import refuse_arguments, refused, require_obeyed
 from gan_lightning.errors import UserError
+from gan_lightning.paths import in_quotes, shell_word
 
 
 def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConfig:
@@ -81,8 +82,20 @@ def parse(overrides: Sequence[str], loader: ConfigLoader | None = None) -> list[
         except HydraException as error:
             raise UserError(
                 f"{text!r} can't be read: an override is written KEY=VALUE ({first_line(error)})."
+                f"{quoting(text, parser)}"
             ) from error
     return parsed
+
+
+def quoting(text: str, parser: OverridesParser) -> str:
+    """How to type an override that can't be read, if its value is text: a sentence with its leading space."""
+    if text.partition("=")[2][:1] in ("", "[", "{"):
+        return ""
+    try:
+        parser.parse_overrides([in_quotes(text)])
+    except HydraException:
+        return ""
+    return f" Text with such characters is written {shell_word(in_quotes(text))}."
 
 
 def with_plugins(sources: Sources, overrides: Sequence[str]) -> tuple[Sources, list[str]]:

@@ -1,7 +1,6 @@
 """Weights of published networks, from files that the user has put there: nothing is downloaded."""
 
 import hashlib
-import shlex
 from pathlib import Path
 
 from jaxtyping import Num
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 from gan_lightning.archives import load_archive
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import cache_folder
-from gan_lightning.paths import whole
+from gan_lightning.paths import shell_word, whole
 from gan_lightning.samples import kind_of
 
 AT_ONCE = 32  # pictures of 224 to 299 pixels a side: about half a gigabyte of a deep network's results
@@ -22,7 +21,7 @@ def weights_file(weights: str | None, url: str) -> Path:
     if not file.is_file():
         raise UserError(
             f"There is no file {file} of weights. Fetch it once, or name another by extractor.weights=FILE:"
-            f" curl -fL --create-dirs -o {shlex.quote(str(file))} {url}"
+            f" curl -fL --create-dirs -o {shell_word(str(file))} {url}"
         )
     return file
 

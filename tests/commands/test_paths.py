@@ -10,9 +10,13 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from pytorch_lightning.strategies.launchers.subprocess_script import _hydra_subprocess_cmd
 from safetensors.torch import load_file
 
+from gan_lightning import UserError
 from gan_lightning.commands import launcher, train
+from gan_lightning.config.compose import parse
+from gan_lightning.paths import with_paths
 
 Command = Callable[..., Any]
 STEPS = ("trainer.enable_progress_bar=false", "trainer.max_steps=2")
@@ -77,6 +81,25 @@ def test_a_sweeps_jobs_are_told_of_chdir(
     assert "hydra.job.chdir=true" in line
 
 
+@pytest.mark.parametrize("name", ["a b", "a\\b\n\"c'", '"', "a\\"])
+def test_other_ranks_are_told_the_folder(
+    command: Command, here: Path, tiny: tuple[str, ...], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def start(*_: object) -> None:
+        arguments, place = _hydra_subprocess_cmd(1)
+        assert place == str(here)
+        started.extend(with_paths(arguments))
+        raise UserError("Enough is known.")
+
+    monkeypatch.setattr("gan_lightning.runs.run.run_experiment", start)
+    monkeypatch.setattr("sys.argv", ["gan-lightning"])
+    assert command(*tiny, f"hydra.run.dir={name}", "hydra.job.chdir=true").err == "Enough is known.\n"
+    told = [parse([text])[0].value() for text in started if text.startswith("hydra.run.dir=")]
+    assert told == [name, name]  # once as it was typed
+
+
 OWN = """
 defaults: [train, _self_]
 extractor: {cache_dir: ~/classifiers}
@@ -135,6 +158,8 @@ def test_a_sweep_in_the_home_folder(
             "hydra.run.dir=???",
             "hydra.run.dir is ???, which a configuration takes for a value that is missing; write ./",
         ),
+        ("run_name=a(b", "Text with such characters is written 'run_name=\"a(b\"'."),
+        ("callbacks.x.dirpath=~/it's", """Text with such characters is written 'callbacks.x.dirpath="~/it'"'"'s"'."""),
         ("dataset.root=${x}", "dataset.root is ${x}, which a configuration takes for the value of another key; give"),
     ],
 )
