@@ -1,4 +1,4 @@
-"""Makes the README's pictures from a sweep over the three losses.
+"""Makes the README's pictures from a sweep over the three losses, and those of points and signals from runs.
 
     python -m gan_lightning -m loss=vanilla,wgan_clip,wgan_gp hydra.sweep.dir=multirun/readme
     python docs/pictures.py multirun/readme
@@ -6,9 +6,13 @@
     python -m gan_lightning dataset=grid loss=r3gan hydra.run.dir=outputs/grid
     python docs/pictures.py --plane outputs/grid
 
+    python -m gan_lightning dataset=sines trainer.max_steps=1500 hydra.run.dir=outputs/sines
+    python docs/pictures.py --curves outputs/sines
+
 The first writes docs/images/samples_LOSS.png, and tensorboard_PAGE.png of each of PAGES; for the latter it starts
 TensorBoard on the sweep and takes screenshots with a headless Chromium (on the PATH as chromium or
-google-chrome). The second writes grid_r3gan.png, the run's last picture of its points over the critic's values.
+google-chrome). The second writes grid_r3gan.png, the run's last picture of its points over the critic's values; the
+third samples_sines.png, likewise of its curves.
 """
 
 import argparse
@@ -83,10 +87,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweep", type=Path, nargs="?")
     parser.add_argument("--plane", type=Path, metavar="RUN")
+    parser.add_argument("--curves", type=Path, metavar="RUN")
     options = parser.parse_args()
     IMAGES.mkdir(exist_ok=True)
-    if options.plane:
-        shutil.copyfile(max((options.plane / SAMPLES).glob("*.png")), IMAGES / "grid_r3gan.png")
+    for run, name in ((options.plane, "grid_r3gan.png"), (options.curves, "samples_sines.png")):
+        if run:
+            shutil.copyfile(max((run / SAMPLES).glob("*.png")), IMAGES / name)
     sweep: Path | None = options.sweep
     if sweep is None:
         return
