@@ -17,11 +17,16 @@ COLUMNS_NAMED = 5
 
 
 def require_names(conditions: Sequence[str] | None, labels: str | None) -> None:
-    """Raises ValueError for names of conditions that are none."""
+    """Raises ValueError for names of conditions that are none, or that `labels` don't have."""
     if conditions is None:
         return
     if labels is None:
         raise ValueError("conditions are columns of dataset.labels, which is not given")
+    require_different(conditions)
+
+
+def require_different(conditions: Sequence[str]) -> None:
+    """Raises ValueError for names of conditions that are none, whatever has them."""
     if not conditions or len(set(conditions)) < len(conditions):
         raise ValueError(f"conditions must be one name or more, all different, got {list(conditions)}")
     if len(conditions) > MOST_CONDITIONS:

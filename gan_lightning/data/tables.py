@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_lightning.data.arrays import MOST_CLASSES, MOST_NAMED, facts_of, numbered, units_seen
+from gan_lightning.data.conditions import require_different, scaled_conditions, units_of
 from gan_lightning.data.picture_files import some
 from gan_lightning.data.scaling import Levels, are_bytes, arranged, require_levels, scaled
 from gan_lightning.data.seen import Changed, compare
@@ -41,6 +42,8 @@ class Table:
         columns: the columns by name, or by patterns such as pixel*; None: all but that of the labels, and but one of
             row numbers without a name.
         labels: the column of labels, whole numbers or texts.
+        conditions: columns of numbers, attributes (on or off) and real ones, that networks are conditioned on together,
+            in place of labels.
         header: whether the first line of CSV names the columns, which are 0, 1 and so on otherwise; None: it does, and
             numbers in it are refused.
         range: the numbers [LOW, HIGH] that become -1 and 1; with `data` the lowest and the highest there are, of images
@@ -58,10 +61,15 @@ class Table:
     range: Levels = "data"
     changed: Changed = "refuse"
     seen: Mapping[str, Any] | None = None
+    conditions: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
         require_levels(self.range)
+        if self.conditions is not None:
+            require_different(self.conditions)
+            if self.labels is not None:
+                raise ValueError("conditions are columns of the table, in place of dataset.labels, which is given too")
         units_seen(self.seen)
 
     def load(self) -> SampleSet:
@@ -77,11 +85,20 @@ class Table:
         known = units_seen(self.seen)
         stored = table_in(root, self.header)
         label = None if self.labels is None else place_of(str(self.labels), stored.names, "dataset.labels is", root)
-        places = self._chosen(root, stored, label, known)
+        told = [place_of(str(name), stored.names, "dataset.conditions has", root) for name in self.conditions or ()]
+        told += [] if label is None else [label]
+        places = self._chosen(root, stored, told, known)
         names = tuple(stored.names[place] for place in places)
-        columns = stored.read([*places, *([] if label is None else [label])])
-        labels, classes = (None, ()) if label is None else self._labels(columns.pop())
-        values = matrix(columns, names, root, self.labels is None)
+        columns = stored.read([*places, *told])
+        told_columns = [columns.pop() for _ in told][::-1]
+        labels: Tensor | None = None
+        classes: tuple[str, ...] = ()
+        conditions: Units | None = None
+        if label is not None:
+            labels, classes = self._labels(told_columns[0])
+        elif self.conditions is not None:
+            labels, conditions = self._conditions(told_columns, root)
+        values = matrix(columns, names, root, self.labels is None and self.conditions is None)
         whole = are_whole(values)
         samples, units = scaled(self._arranged(values, whole, known, root, names), self.range, known, root, names)
         if known is None:
@@ -90,13 +107,14 @@ class Table:
         units = known or units
         low, high = units.shift[0] - units.scale[0], units.shift[0] + units.scale[0]
         levels = f"; {low:g} and {high:g} become -1 and 1" if samples.ndim > 2 else ""
-        told = f"{root}: {len(values)} rows of {len(names)} columns ({some(list(names))}){levels}."
-        _log.info("%s", printable(told))
+        summary = f"{root}: {len(values)} rows of {len(names)} columns ({some(list(names))}){levels}."
+        _log.info("%s", printable(summary))
         facts = facts_of(samples, [root], units, classes)
+        facts |= {"conditions": conditions.plain()} if conditions else {}
         compare(root, "samples", self.seen or {}, facts, self.changed)
-        return SampleSet(samples, labels, classes, units), facts
+        return SampleSet(samples, labels, classes, units, conditions), facts
 
-    def _chosen(self, root: Path, stored: Columns, label: int | None, known: Units | None) -> list[int]:
+    def _chosen(self, root: Path, stored: Columns, told: Sequence[int], known: Units | None) -> list[int]:
         """The places of the columns of samples, in the order in which they are asked for."""
         names = stored.names
         if self.columns is not None:
@@ -104,7 +122,7 @@ class Table:
         elif known is not None:
             places = [place_of(name, names, "the run was trained on", root) for name in known.names]
         else:
-            places = _all_but(label, names, root)
+            places = _all_but(told, names, root)
         if not places:
             raise UserError(f"dataset.root is {root}, which has no other columns than {some(list(names))}.")
         require_single([names[place] for place in places], names, root)
@@ -127,6 +145,21 @@ class Table:
         if is_text(column) and (count := len(column.unique())) > MOST_CLASSES:
             raise UserError(f"{which}, which has {count} different labels; expected at most {MOST_CLASSES} classes.")
         return numbered(as_labels(column), len(column), which, self.seen)
+
+    def _conditions(self, columns: Sequence[Any], root: Path) -> tuple[Tensor, Units]:
+        """The conditions (N, K) and their units. Raises UserError for columns that aren't numbers."""
+        which = f"dataset.root is {root}"
+        names, numbers = list(self.conditions or ()), []
+        for name, column in zip(names, columns, strict=True):
+            found = as_numbers(column)
+            if found is None:
+                raise UserError(
+                    f"{which}, whose column {name} of dataset.conditions is not of numbers ({_described(column)});"
+                    " expected real numbers, or 0 and 1 of an attribute. A column of texts is classes:"
+                    f" dataset.labels={name} dataset.conditions=null."
+                )
+            numbers.append(np.asarray(found, np.float64))
+        return scaled_conditions(np.stack(numbers, 1), names, which, units_of(self.seen))
 
     def _arranged(
         self, values: NDArray[Any], whole: Sequence[bool], known: Units | None, root: Path, names: Sequence[str]
@@ -170,13 +203,13 @@ def require_single(chosen: Sequence[str], names: Sequence[str], root: Path) -> N
         )
 
 
-def _all_but(label: int | None, names: Sequence[str], root: Path) -> list[int]:
-    """The places of all columns but that of the labels, and those of row numbers, which is said."""
-    passed = [place for place, name in enumerate(names) if place != label and name in ROW_NUMBERS]
+def _all_but(told: Sequence[int], names: Sequence[str], root: Path) -> list[int]:
+    """The places of all columns but those of labels or conditions, and those of row numbers, which is said."""
+    passed = [place for place, name in enumerate(names) if place not in told and name in ROW_NUMBERS]
     if passed:
-        told = some([names[place] or f"number {place + 1}, which has no name" for place in passed])
-        _log.warning("%s", printable(f"Left out columns of {root} as those of row numbers: {told}."))
-    return [place for place in range(len(names)) if place != label and place not in passed]
+        named = some([names[place] or f"number {place + 1}, which has no name" for place in passed])
+        _log.warning("%s", printable(f"Left out columns of {root} as those of row numbers: {named}."))
+    return [place for place in range(len(names)) if place not in told and place not in passed]
 
 
 def matrix(columns: list[Any], names: Sequence[str], root: Path, may_be_labels: bool) -> NDArray[Any]:

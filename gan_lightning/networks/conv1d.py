@@ -17,13 +17,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.networks.discriminator import Discriminator, DiscriminatorLabels
 from gan_lightning.networks.generator import Generator, GeneratorLabels
 from gan_lightning.networks.layers import (
     LabelledSequential,
+    Labels,
     Norm,
     OutputActivation,
     constrain_weights,
@@ -112,9 +113,7 @@ class Conv1dGenerator(Generator):
         glorot(self)
         constrain_weights(self, norm)
 
-    def decode(
-        self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Int[Tensor, " n"] | None
-    ) -> Float[Tensor, "n c l"]:
+    def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n c l"]:
         signals: Tensor = self.layers(self.unflatten(self.project(inputs)), labels)
         return signals.narrow(2, (signals.shape[2] - self.length) // 2, self.length)
 

@@ -10,7 +10,7 @@ SCHEMA = "gan_lightning.commands.sample.Sampling"
 
 
 def read(*arguments: str) -> dict[str, object]:
-    return read_options(CONF / "sample.yaml", arguments, SCHEMA, paths=("run", "out"))
+    return read_options(CONF / "sample.yaml", arguments, SCHEMA)
 
 
 def test_values_are_yaml_and_paths_what_they_are() -> None:
@@ -30,7 +30,7 @@ def test_values_are_yaml_and_paths_what_they_are() -> None:
         ("n=0", "n is 0, but it must be at least 1"),
         ("n=many", "n is 'many', but Sampling expects a whole number there"),
         ("interpolate=[1,x]", r"interpolate\[1\] is 'x', but Sampling expects a whole number there"),
-        ("run=null", "run is null, but Sampling expects text there"),
+        ("n=null", "n is null, but Sampling expects a whole number there"),
     ],
 )
 def test_a_mistake_is_told(argument: str, message: str) -> None:

@@ -414,3 +414,41 @@ def test_images_keep_their_scale_whatever_comes(tmp_path: Path) -> None:
     saved(tmp_path, "a,b\n0,255\n2,3\n")
     found = Table(path, [1, 1, 2], seen=facts, changed="accept").load()
     assert found.samples.flatten()[2].item() == pytest.approx((2 - 127.5) / 126.5)
+
+
+CONDITIONED = "a,b,smiling,age\n1,2,0,20\n3,4,1,50\n5,7,0,80\n"
+
+
+def test_columns_as_conditions(tmp_path: Path) -> None:
+    found = loaded(tmp_path, CONDITIONED, [2], conditions=["age", "smiling"])
+    assert found.units is not None
+    assert found.units.names == ("a", "b")
+    assert found.conditions is not None
+    assert found.conditions.names == ("age", "smiling")
+    assert found.labels is not None
+    assert found.labels.tolist() == [[-1.0, -1.0], [0.0, 1.0], [1.0, -1.0]]
+    assert found.classes == ()
+    # A run that goes on has its own scale, though there are others now.
+    _, facts = Table(saved(tmp_path, CONDITIONED), [2], conditions=["age", "smiling"]).load_with_facts()
+    wider = CONDITIONED + "1,1,1,110\n"
+    again = loaded(tmp_path, wider, [2], conditions=["age", "smiling"], seen=facts, changed="accept")
+    assert again.labels is not None
+    assert again.labels[3].tolist() == [2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("content", "conditions", "expected"),
+    [
+        (CONDITIONED, ["agee"], "dataset.conditions has agee, but .* Did you mean age?"),
+        (CONDITIONED.replace("20", "young"), ["age"], "column age of dataset.conditions is not of numbers .*'young'"),
+        (CONDITIONED.replace("1,50", "0,50"), ["smiling"], "the same everywhere.*smiling"),
+        (CONDITIONED.replace("20", ""), ["age"], "column age has 1 of 3 that are NaN or infinite"),
+    ],
+)
+def test_what_is_no_condition(tmp_path: Path, content: str, conditions: list[str], expected: str) -> None:
+    assert re.search(expected, message(tmp_path, content, [2], conditions=conditions), re.DOTALL)
+
+
+def test_conditions_stand_in_place_of_labels(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="in place of"):
+        Table(saved(tmp_path, CONDITIONED), [2], labels="age", conditions=["smiling"])

@@ -479,20 +479,21 @@ class TestConditions:
 
     @pytest.mark.parametrize(("family", "label_input"), LABELLED_GENERATORS)
     def test_of_the_generator(self, family, label_input):
-        generator = TestLabels().generator(family, label_input)
-        check_generator(generator, (2, 16, 16), conditions=True)
+        generator, shape = TestLabels().generator(family, label_input), shape_of(family, 16, 16)
+        check_generator(generator, shape, conditions=True)
         with pytest.raises(AssertionError, match="outputs that depend on labels, got the same"):
-            check_generator(Forgetful(generator), (2, 16, 16), conditions=True)
+            check_generator(Forgetful(generator), shape, conditions=True)
 
     @pytest.mark.parametrize("family", FAMILIES)
     @pytest.mark.parametrize("label_input", ["concat", "projection"])
     @pytest.mark.parametrize("packing", [1, 2])
     def test_of_the_discriminator(self, family, label_input, packing):
         options = {"classes": CLASSES, "label_input": label_input, "packing": packing}
-        discriminator = build_discriminator(family, (2, 16, 16), **options).eval()
-        check_discriminator(discriminator, (2, 16, 16), conditions=True)
+        shape = shape_of(family, 16, 16)
+        discriminator = build_discriminator(family, shape, **options).eval()
+        check_discriminator(discriminator, shape, conditions=True)
         with pytest.raises(AssertionError, match="outputs that depend on labels, got the same"):
-            check_discriminator(Forgetful(discriminator), (2, 16, 16), conditions=True)
+            check_discriminator(Forgetful(discriminator), shape, conditions=True)
 
     @pytest.mark.parametrize("classes", [1, 4])
     def test_of_any_number(self, classes):

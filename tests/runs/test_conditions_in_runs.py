@@ -13,6 +13,7 @@ from trained import TrainedFolder
 from gan_lightning import UserError, load_generator, train
 from gan_lightning.__main__ import main
 from gan_lightning.pictures import grid
+from gan_lightning.samples import Units
 from gan_lightning.sampling.conditions import contrasts
 from gan_lightning.sampling.drawing import decode, draw_latents
 from gan_lightning.seeds import mix
@@ -55,7 +56,7 @@ def paragraph(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_the_run_keeps_names_and_units(run: TrainedFolder) -> None:
-    expected = {"scale": [0.5, 30.0], "shift": [0.5, 50.0], "names": ["smiling", "age"]}
+    expected = Units((0.5, 30.0), (0.5, 50.0), ("smiling", "age")).plain()
     config = run.config()
     assert config["dataset"]["seen"]["conditions"] == expected
     assert config["dataset"]["classes"] == config["conditioning"]["classes"] == 2
