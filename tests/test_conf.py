@@ -44,6 +44,9 @@ def composed(*overrides: str) -> DictConfig:
 
 def choose(group: str, name: str) -> list[str]:
     """The overrides that choose an option, with something for each value that its file leaves to the user."""
+    if group == "dataset_loss":  # which follows from the two
+        dataset, _, loss = name.partition("_")
+        return [f"dataset={dataset}", f"loss={loss}"]
     missing = [f"{group}.{key}={GIVEN[key]}" for key, value in raw(group, name).items() if value == "???"]
     return [f"{group}=[{name}]" if group in MANY_VALUED else f"{group}={name}", *missing]
 

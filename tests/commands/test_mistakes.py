@@ -74,7 +74,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("trainer=3", ["trainer", "3", "a node with a _target_"]),
     ("network.generator.norm=bach", ["network.generator.norm", "bach", "Did you mean batch?"]),
     ("network.generator._target_=os.system", ["network.generator._target_", "os.system", "gan_lightning"]),
-    ("network=dcgan dataset.image_size=4", ["network.generator", "4x4", "8x8"]),
+    ("network=dcgan dataset.image_size=4", ["network=dcgan", "8x8", "4x4"]),
     ("loss=r3gam", ["loss", "r3gam", "Did you mean r3gan?"]),
     ("regularizer=[r11]", ["regularizer", "r11", "Did you mean r1?"]),
     ("conditioning=projektion", ["conditioning", "projektion", "Did you mean projection?"]),

@@ -16,6 +16,8 @@ def read(*arguments: str) -> dict[str, object]:
 def test_values_are_yaml_and_paths_what_they_are() -> None:
     defaults = read("run=a/loss=x,seed=1 (2)")
     assert (defaults["run"], defaults["n"], defaults["interpolate"]) == ("a/loss=x,seed=1 (2)", 64, None)
+    found = read("run=null", r"out=\${n}$HOME.png")
+    assert (found["run"], found["out"]) == ("null", r"\${n}$HOME.png")
     found = read('run="a b"', "n=2", "n=4", "interpolate=[0,1]", "label=3", "out=[x].png")
     assert found == {**defaults, "run": "a b", "n": 4, "interpolate": [0, 1], "label": 3, "out": "[x].png"}
 
@@ -31,6 +33,7 @@ def test_values_are_yaml_and_paths_what_they_are() -> None:
         ("n=many", "n is 'many', but Sampling expects a whole number there"),
         ("interpolate=[1,x]", r"interpolate\[1\] is 'x', but Sampling expects a whole number there"),
         ("n=null", "n is null, but Sampling expects a whole number there"),
+        ("run=???", r"run is \?\?\?, which a configuration takes for a value that is missing"),
     ],
 )
 def test_a_mistake_is_told(argument: str, message: str) -> None:
