@@ -81,7 +81,7 @@ class ProcessLauncher(Launcher):
         console = Console(stderr=True, highlight=False, soft_wrap=True)
         jobs = [self.prepare(list(overrides), initial_job_idx + k) for k, overrides in enumerate(job_overrides)]
         at_once = min(len(jobs), self.jobs or default_jobs(jobs))
-        shared = name_jobs(jobs)
+        shared = name_jobs(jobs, self.config.hydra.job.config.override_dirname.exclude_keys)
         console.print(Text(printable(f"{len(jobs)} jobs, {at_once} at a time, in {self.config.hydra.sweep.dir}")))
         waiting, running = list(jobs), list[Job]()
         stopped_by = 0
@@ -176,9 +176,14 @@ def default_jobs(jobs: Sequence[Job]) -> int:
     return (os.cpu_count() or 1) if on_cpu else 1
 
 
-def name_jobs(jobs: Sequence[Job]) -> str:
-    """Names each job by the overrides in which they differ; returns the ones that all have."""
-    shared = set(jobs[0].overrides).intersection(*(job.overrides for job in jobs)) if len(jobs) > 1 else set[str]()
+def name_jobs(jobs: Sequence[Job], shared_keys: Sequence[str] = ()) -> str:
+    """Names each job by the overrides in which they differ; returns the ones that all have.
+
+    Of one job, which a sweeper may ask for at a time, those are the overrides of the `shared_keys`.
+    """
+    shared = set(jobs[0].overrides).intersection(*(job.overrides for job in jobs))
+    if len(jobs) == 1:
+        shared = {text for text in shared if text.partition("=")[0].lstrip("+~") in shared_keys}
     for job in jobs:
         job.name = " ".join(text for text in job.overrides if text not in shared) or "defaults"
     return " ".join(text for text in jobs[0].overrides if text in shared)

@@ -20,6 +20,7 @@ from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.config.annotations import show
 from gan_lightning.config.check import check
 from gan_lightning.config.compose import compose
+from gan_lightning.config.containers import without_hydra
 from gan_lightning.config.mistakes import NOT_COMPOSED, first_line
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.sources import Sources
@@ -35,6 +36,8 @@ BY_OVERRIDES = {"folder_name", "hydra_override_dirname"} | {
 }
 SWEEPER = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 MOST_JOBS = 10_000
+OPTIMIZING = ("direction", "optim", "ax_config")  # keys of sweepers that are told a number: Optuna's, Nevergrad's, Ax's
+DIRECTION = "hydra.sweeper.direction"
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 INTERPOLATION = re.compile(r"\$\{\s*([\w.]+)")
 
@@ -54,7 +57,7 @@ def plan_sweep(sources: Sources, overrides: list[str], parsed: Sequence[Override
     elif by_sweeper:
         refuse_distributions(parsed)
     check_jobs(sources, jobs)
-    added = without_shared(config, parsed)
+    added = [*without_shared(config, parsed), *directions(config, parsed)]
     require_own_folders(sources, config, jobs)
     overrides = overrides if is_composable(sources, single) else [as_sweep(each) for each in parsed]
     overrides = [*overrides, *added]
@@ -77,6 +80,29 @@ def without_shared(config: DictConfig, parsed: Sequence[Override]) -> list[str]:
     with flag_override(config.hydra, ["struct", "readonly"], [False, False]):
         config.hydra.job.config.override_dirname.exclude_keys = names
     return [f"{EXCLUDED}={json.dumps(names)}"]
+
+
+def directions(config: DictConfig, parsed: Sequence[Override]) -> list[str]:
+    """Tells a sweeper that optimizes which way each number is better, as its metric says, unless the user does.
+
+    What is logged, such as a loss, is minimised. Raises UserError if it is not told a number of each job.
+    """
+    if not any(key in config.hydra.sweeper for key in OPTIMIZING):
+        return []
+    if config.optimize is None:
+        raise UserError(
+            "This sweeper optimizes a number that each job gives, but optimize is null; name one, such as"
+            " optimize=frechet_distance."
+        )
+    if "direction" not in config.hydra.sweeper or any(o.key_or_group == DIRECTION for o in parsed):
+        return []
+    from gan_lightning.config.build import build_all  # which imports torch
+    from gan_lightning.metrics.observed import numbers
+
+    higher = numbers(build_all(without_hydra(config), ("metric",), config.plugins)["metric"])
+    names = [config.optimize] if isinstance(config.optimize, str) else list(config.optimize)
+    found = ["maximize" if higher.get(name) else "minimize" for name in names]
+    return [f"{DIRECTION}={found[0] if isinstance(config.optimize, str) else json.dumps(found)}"]
 
 
 def require_launchable(config: DictConfig) -> None:
