@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from math import nan
 from pathlib import Path
 
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, printable
 from gan_lightning.runs import results
 from gan_lightning.suggest import did_you_mean
 
@@ -27,9 +27,11 @@ def outcome(optimize: Optimize, folder: Path) -> Outcome:
     names = _names(optimize)
     for name in names:
         if name not in known:
+            lacks = "; ".join(f"{metric} is left out: {lack}" for metric, lack in record.get("left_out", {}).items())
             log.warning(
-                "optimize is %s, which this run has not logged; there are %s.%s",
-                *(name, ", ".join(known), did_you_mean(name, known)),
+                "optimize is %s, which %s has not; there are %s.%s%s",
+                *(name, printable(folder), ", ".join(known), did_you_mean(name, known)),
+                f" {printable(lacks)}." if lacks else "",
             )
     numbers = tuple(nan if known.get(name) is None else float(known[name]) for name in names)
     return (numbers[0] if isinstance(optimize, str) else numbers) if numbers else None

@@ -17,7 +17,7 @@ SHORT = ("evaluation.every=1000", "trainer.max_steps=2", "trainer.enable_progres
 
 def results(folder: Path, metrics: dict[str, Any], values: dict[str, Any]) -> Path:
     """A run's folder that has results alone."""
-    record = {"iteration": 2, "protocol": {}, "values": values}
+    record = {"iteration": 2, "protocol": {}, "values": values, "left_out": {"kernel": "it lacks samples"}}
     content = {"status": "finished", "iteration": 2, "seconds": 1.0, "metrics": metrics, "evaluation": {"last": record}}
     (folder / "results.json").write_text(json.dumps(content))
     return folder
@@ -33,7 +33,7 @@ def test_the_outcome_of_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     assert math.isnan(outcome("loss/discriminator", run) or 0)
     assert not caplog.records
     assert math.isnan(outcome("loss/generatr", run) or 0)
-    assert "Did you mean loss/generator?" in caplog.text
+    assert "Did you mean loss/generator? kernel is left out: it lacks samples." in caplog.text
 
 
 @pytest.mark.parametrize(
