@@ -1,7 +1,6 @@
 """Arrays in files as data sets: images, signals or vectors, with labels out of a second array."""
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,8 @@ from gan_lightning.data.array_files import Stored, arrays_in
 from gan_lightning.data.conditions import require_names, scaled_conditions, units_of
 from gan_lightning.data.picture_files import in_natural_order
 from gan_lightning.data.scaling import Levels, arranged, require_levels, scaled
-from gan_lightning.data.seen import Changed, compare
+from gan_lightning.data.seen import Changed, as_text, compare, from_text, known_classes
 from gan_lightning.errors import UserError
-from gan_lightning.files import parse_json
 from gan_lightning.paths import whole
 from gan_lightning.samples import SampleSet, Units, as_units
 from gan_lightning.suggest import did_you_mean
@@ -132,18 +130,9 @@ def units_seen(seen: Mapping[str, Any] | None) -> Units | None:
     try:
         known_classes(seen)
         units_of(seen)
-        units = seen.get("units")
-        return as_units(parse_json(units) if isinstance(units, str) else units)  # a mapping until they became a text
+        return as_units(from_text(seen.get("units")))  # a mapping until they became a text
     except ValueError as error:
         raise ValueError("seen is not what a run has found; it is written by the run") from error
-
-
-def known_classes(seen: Mapping[str, Any] | None) -> list[str]:
-    """The classes that a run has seen. Raises ValueError if they are none."""
-    classes = (seen or {}).get("classes", [])
-    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise ValueError("the classes are no list of names")
-    return classes
 
 
 def facts_of(samples: Tensor, files: Sequence[Path], units: Units, classes: Sequence[str]) -> dict[str, Any]:
@@ -162,7 +151,7 @@ def noted(units: Units, root: Path) -> str:
 
     No name in it reads as an interpolation. Raises UserError for more than a run can keep.
     """
-    text = json.dumps(units.plain(), separators=(",", ":")).replace("$", "\\u0024")
+    text = as_text(units.plain())
     if len(text) > MOST_NOTED:
         raise UserError(
             f"dataset.root is {root}, which has too many columns to keep the scale and the name of each in a run"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_lightning.data.picture_files import some
+from gan_lightning.data.seen import from_text
 from gan_lightning.errors import UserError
 from gan_lightning.samples import Units, as_condition_units
 
@@ -35,7 +36,7 @@ def require_different(conditions: Sequence[str]) -> None:
 
 def units_of(seen: Mapping[str, Any] | None) -> Units | None:
     """The units of the conditions that a run has seen, if it has any. Raises ValueError if they are none."""
-    return as_condition_units(seen["conditions"]) if seen and "conditions" in seen else None
+    return as_condition_units(from_text(seen["conditions"])) if seen and "conditions" in seen else None
 
 
 def numbers_of(rows: Sequence[Sequence[str]], names: Sequence[str], which: str) -> NDArray[np.float64]:

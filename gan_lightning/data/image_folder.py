@@ -25,7 +25,7 @@ from gan_lightning.data.opening import opened
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
 from gan_lightning.data.picture_files import Pictures, find_pictures, in_natural_order, some, stacked
 from gan_lightning.data.places import HIDDEN, Place
-from gan_lightning.data.seen import Changed, compare
+from gan_lightning.data.seen import Changed, compare, known_classes
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder
 from gan_lightning.paths import whole
@@ -281,7 +281,7 @@ class ImageFolder:
             "digest": hashlib.sha256(content.encode()).hexdigest()[:32],
         }
         if label_of is not None and self.conditions is None:
-            known = list((self.seen or {}).get("classes", ()))
+            known = known_classes(self.seen)
             new = set(label_of.values()) - set(known)
             facts["classes"] = known + (in_natural_order(new) if self.class_order == "natural" else sorted(new))
         return facts | ({"range": list(notes.levels)} if notes.levels is not None else {})
@@ -289,15 +289,14 @@ class ImageFolder:
 
 def _are_facts(seen: Mapping[str, Any]) -> bool:
     """Whether values out of a file are such as `load_with_facts` gives."""
-    classes, levels = seen.get("classes", []), seen.get("range", [0, 1])
+    levels = seen.get("range", [0, 1])
     try:
         units_of(seen)
+        known_classes(seen)
     except ValueError:
         return False
     return (
         isinstance(seen.get("digest", ""), str)
-        and isinstance(classes, list)
-        and all(isinstance(name, str) for name in classes)
         and isinstance(levels, list)
         and len(levels) == 2
         and all(type(level) in (int, float) for level in levels)

@@ -19,6 +19,7 @@ from gan_lightning.config.containers import plain
 from gan_lightning.config.mistakes import require_text
 from gan_lightning.config.trust import as_saved, settled
 from gan_lightning.data.datamodule import GANDataModule
+from gan_lightning.data.seen import kept
 from gan_lightning.errors import RunFailed, UserError, enough_memory, printable, reason
 from gan_lightning.files import replacing
 from gan_lightning.paths import READ, WRITTEN, whole
@@ -189,7 +190,7 @@ def remember(config: DictConfig, data: GANDataModule) -> None:
     What was accepted once is what the run has seen from now on.
     """
     if "seen" in config.dataset and data.facts:
-        config.dataset.seen = dict(data.facts)
+        config.dataset.seen = kept(data.facts)
         config.dataset.changed = "refuse"
 
 

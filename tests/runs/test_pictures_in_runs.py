@@ -19,6 +19,7 @@ from trained import RunFolder, TrainedFolder
 from gan_lightning import UserError, load_generator
 from gan_lightning.__main__ import main
 from gan_lightning.data.image_folder import ImageFolder
+from gan_lightning.data.picture_files import in_natural_order
 from gan_lightning.runs.folders import identity
 
 CLASSES = ("1", "2", "10")
@@ -178,6 +179,18 @@ def of_before(run: RunFolder) -> None:
             for key in new if isinstance(node, dict) else ():
                 node.pop(key, None)
         file.write_text(yaml.safe_dump(config))
+
+
+def test_names_of_classes_are_no_interpolations(
+    pictures: Path, tiny: Callable[..., TrainedFolder], resume: Callable[..., TrainedFolder]
+) -> None:
+    names = ("${seed}", "a${oc.env:HOME}", r"\${x}")
+    for before, after in zip(CLASSES, names, strict=True):
+        (pictures / before).rename(pictures / after)
+    run = tiny("run", *conditional(pictures))
+    assert resume(run.path, "trainer.max_steps=3").run.iteration == 3
+    assert run.results()["classes"] == in_natural_order(names)
+    assert main(["evaluate", f"run={run.path}", "samples=20", "metric=[sliced]", "intervals=0"]) == 0
 
 
 def test_a_run_of_before_keeps_its_order_of_classes(
