@@ -28,7 +28,7 @@ from gan_lightning.metrics.observed import Observed
 from gan_lightning.networks.discriminator import Discriminator
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
-from gan_lightning.samples import SampleSet
+from gan_lightning.samples import SampleSet, Units
 from gan_lightning.schedules import Linear
 from gan_lightning.testing import (
     check_discriminator,
@@ -699,6 +699,16 @@ def loads(**changes):
     return lambda self: Line.load(self)._replace(**changes)
 
 
+def conditioned(**changes):
+    """The same with one condition in place of classes."""
+    given = {"labels": torch.zeros(4, 1), "classes": (), "conditions": Units((1.0,), (0.0,), ("age",))}
+    return loads(**given | changes)
+
+
+class Conditioned(Line):
+    load = conditioned()
+
+
 def loads_other(self):
     return Line.load(self)._replace(samples=torch.full((4, 2), float(next(COUNTER))))
 
@@ -728,6 +738,11 @@ OF_SOURCES = [
     fault(Line, r"int64 of shape \(4,\), got list", load=loads(labels=[0, 1, 0, 1])),
     fault(Line, r"int64 of shape \(4,\), got torch.float32", load=loads(labels=torch.zeros(4))),
     fault(Line, "labels from 0 to 1, got 0 to 2", load=loads(labels=torch.tensor([0, 1, 2, 0]))),
+    fault(Line, "units of conditions raised", load=conditioned(conditions=Units((1.0,), (0.0,)))),
+    fault(Line, "classes or conditions, got both", load=conditioned(classes=("even", "odd"))),
+    fault(Line, r"float32 of shape \(4, 1\), got list", load=conditioned(labels=[[0.0]] * 4)),
+    fault(Line, r"float32 of shape \(4, 1\), got torch.int64", load=conditioned(labels=torch.zeros(4, 1).long())),
+    fault(Line, r"finite, float32 of shape \(4, 1\)", load=conditioned(labels=torch.full((4, 1), NAN))),
     fault(Line, "the same samples each time", load=loads_other),
     fault(Line, "torch's random numbers to stay", load=draws_globally),
 ]
@@ -796,6 +811,7 @@ SOUND = [
     (check_regularizer, Doubling()),
     (check_metric, MeanDistance()),
     (check_source, Line()),
+    (check_source, Conditioned()),
     (lambda part: check_generator(part, (2,), 3), Points()),
     (lambda part: check_generator(part, (1, 2, 2), 3), nn.Sequential(nn.Linear(3, 4), nn.Unflatten(1, (1, 2, 2)))),
     (lambda part: check_generator(part, (2,)), Labelled()),
