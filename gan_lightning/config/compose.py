@@ -23,6 +23,7 @@ from gan_lightning.config.mistakes import (
     refuse_choice,
     refuse_unknown_addition,
     require_labels,
+    require_own_files,
     require_searched,
     require_size,
     require_text,
@@ -61,6 +62,7 @@ def compose(sources: Sources, overrides: Sequence[str], schema: str) -> DictConf
             require_obeyed(config)
             require_weights(config, loader)
             require_searched(config)
+            require_own_files(config)
         except KeyRefused as error:
             raise UserError(f"{error}{standing_in(error.key, sources, parsed, loader)}") from error
         except OmegaConfBaseException as error:

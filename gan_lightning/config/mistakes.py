@@ -48,6 +48,16 @@ def require_searched(config: DictConfig) -> None:
             raise UserError(f"hydra.searchpath has {path}, but there is no such folder.")
 
 
+def require_own_files(config: DictConfig) -> None:
+    """Raises UserError where Hydra would write its config.yaml in the place of the run's."""
+    place = config.hydra.output_subdir
+    if place is not None and os.path.normpath(place.strip()) == ".":
+        raise UserError(
+            f"hydra.output_subdir is {show(place)}, where Hydra's config.yaml would take the place of the run's; name a"
+            " folder for it within the run's, or null for none."
+        )
+
+
 def require_size(config: DictConfig) -> None:
     """Raises UserError for a size of images that is none, before anything that follows from it is found wrong."""
     size = OmegaConf.select(config, "dataset.image_size")

@@ -29,6 +29,9 @@ from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError
 from gan_lightning.runs import run as running
 
+# A handler that a line leaves out of Hydra's logging is closed by nobody.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 EXAMPLES = int(os.environ.get("FUZZ", "0"))
 bounded = settings(
     max_examples=EXAMPLES or 40,

@@ -254,6 +254,8 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("-m seed=1,2 hydra.sweep.dir=", ["hydra.sweep.dir", "empty"]),
     ("-m seed=1,2 hydra.sweep.subdir=${{nope}}", ["hydra.sweep.subdir", "nope"]),
     ("+hydra.run.dri=x", ["hydra.run.dri", "Did you mean hydra.run.dir?"]),
+    ("hydra.output_subdir=", ["hydra.output_subdir", "config.yaml"]),
+    ("hydra.output_subdir=./", ["hydra.output_subdir", "./", "config.yaml"]),
     ("hydra.job.chdir=maybe", ["hydra.job.chdir=maybe", "bool"]),
     ("hydra.searchpath=[file://{there}/nope]", ["hydra.searchpath", "{there}/nope"]),
     ("--config-dir={broken} loss=mine", ["{broken}/loss/mine.yaml", "line 2"]),
