@@ -92,17 +92,23 @@ def test_a_job_that_is_refused_takes_no_other_with_it(
     assert losses == [f"{results['metrics'][name]:.3f}" for name in ("loss/discriminator", "loss/generator")]
 
 
-def test_every_combination_is_a_job_with_a_folder(
-    experiment: Path, command: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[FakeProcess] = []
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[FakeProcess]:
+    """The jobs that would have been started, in their order; each ends at once."""
+    found: list[FakeProcess] = []
 
     def start(command: list[str], **options: Any) -> FakeProcess:
-        started.append(FakeProcess(command, **options))
-        return started[-1]
+        found.append(FakeProcess(command, **options))
+        return found[-1]
 
     monkeypatch.setattr(launcher.subprocess, "Popen", start)
     monkeypatch.setattr(launcher, "POLL_SECONDS", 0)
+    return found
+
+
+def test_every_combination_is_a_job_with_a_folder(
+    experiment: Path, command: Callable[..., Any], here: Path, started: list[FakeProcess]
+) -> None:
     outcome = command(
         "-m",
         f"--config-dir={experiment}",
@@ -136,16 +142,8 @@ def test_every_combination_is_a_job_with_a_folder(
     ],
 )
 def test_a_sweep_needs_no_run_without_what_its_jobs_have_different(
-    command: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch, overrides: str, jobs: list[set[str]]
+    command: Callable[..., Any], here: Path, started: list[FakeProcess], overrides: str, jobs: list[set[str]]
 ) -> None:
-    started: list[FakeProcess] = []
-
-    def start(command: list[str], **options: Any) -> FakeProcess:
-        started.append(FakeProcess(command, **options))
-        return started[-1]
-
-    monkeypatch.setattr(launcher.subprocess, "Popen", start)
-    monkeypatch.setattr(launcher, "POLL_SECONDS", 0)
     outcome = command("-m", *overrides.split())
     assert outcome.status == 0, outcome.err
     shared = {text for text in overrides.split() if "," not in text}
