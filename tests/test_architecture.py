@@ -68,6 +68,9 @@ ALLOWED = {
     "watching": LIGHTNING | ROOMS | {OWN + "training"},
     "config": EVERYWHERE | {"hydra", "omegaconf", "yaml"},
     "testing": PURE | ROOMS,
+    "studies": {OWN + name for name in ("config", "runs", "watching.verdicts")}
+    | EVERYWHERE
+    | {"yaml", "numpy", "scipy", "matplotlib", "PIL", "rich"},
 }
 
 
@@ -195,6 +198,8 @@ def test_imports_point_in_one_direction(module):
         ("config.new", "from gan_lightning.data.sources import Source"),
         ("types", "from gan_lightning.errors import UserError"),
         ("testing.new", "import pytest"),
+        ("studies.new", "import torch"),
+        ("studies.new", "from gan_lightning.watching.evaluator import Evaluator"),
         ("testing.new", "from gan_lightning.training.gan import GAN"),
     ],
 )

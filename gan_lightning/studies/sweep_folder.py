@@ -1,0 +1,66 @@
+"""A sweep's folder: sweep.json says which jobs were asked for, so that one that never started is known too."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from gan_lightning import formats
+from gan_lightning.errors import UserError, reason
+from gan_lightning.files import parse_json, read_text, replacing
+
+SWEEP = Path("sweep.json")
+MOST_BYTES = 64 << 20  # of sweep.json: 10,000 jobs take some 3 MB
+
+
+@dataclass(frozen=True)
+class SweepJob:
+    """A job: its folder, relative to the sweep's, and the overrides that it has been given."""
+
+    folder: str
+    overrides: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep was asked for: the command's overrides, and its jobs in their order.
+
+    A sweeper that finds its jobs while it runs adds each as it comes.
+    """
+
+    overrides: Sequence[str]
+    jobs: Sequence[SweepJob] = ()
+    format: str = field(default=formats.SWEEP)
+
+
+def write(folder: Path, sweep: Sweep) -> None:
+    """Replaces a sweep's sweep.json."""
+    with replacing(folder / SWEEP) as temporary:
+        temporary.write_text(json.dumps(asdict(sweep), indent=1) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Sweep:
+    """What is in a sweep's sweep.json. Raises UserError if it can't be read."""
+    path = folder / SWEEP
+    try:
+        content = parse_json(read_text(path, MOST_BYTES))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read ({reason(error)}); the sweep's folder is damaged.") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} can't be read: it holds no sweep; the sweep's folder is damaged.")
+    formats.require(content.get("format"), formats.SWEEP, f"{path} can't be read")
+    jobs = content.get("jobs")
+    if not _are_texts(content.get("overrides")) or not isinstance(jobs, list) or not all(map(_is_job, jobs)):
+        raise UserError(f"{path} can't be read: it is not what a sweep writes; the sweep's folder is damaged.")
+    known = {each.name: content[each.name] for each in fields(Sweep) if each.name in content}
+    return Sweep(**known | {"jobs": [SweepJob(job["folder"], job["overrides"]) for job in jobs]})
+
+
+def _is_job(job: Any) -> bool:
+    is_whole = isinstance(job, Mapping) and isinstance(job.get("folder"), str) and _are_texts(job.get("overrides"))
+    return is_whole and not Path(job["folder"]).is_absolute() and ".." not in Path(job["folder"]).parts
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(each, str) for each in value)
