@@ -30,6 +30,7 @@ from gan_lightning.paths import with_paths
 from gan_lightning.run_folder import CONFIG, GENERATOR, RESULTS, find_generator
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
+from gan_lightning.studies.studied import runs_in
 from gan_lightning.suggest import did_you_mean
 from gan_lightning.types import Count, FilePath, PositiveInt, Range, Seed
 
@@ -79,7 +80,8 @@ def main(arguments: list[str]) -> int:
 def find_runs(pattern: str) -> list[Path]:
     """The run folders that a path or pattern names. Raises UserError if there is none, or one that isn't whole.
 
-    Files that match are passed over; folders aren't.
+    A folder stands for the runs in it, too. Files that match are passed over, folders aren't; of several runs, those
+    without a generator, such as a sweep's jobs that never started, are told and left out.
     """
     # As it stands, before it is a pattern: a sweep's folders may be named regularizer=[r1].
     names = [pattern] if os.path.isdir(pattern) else sorted(glob.glob(pattern, recursive=True))
@@ -92,12 +94,26 @@ def find_runs(pattern: str) -> list[Path]:
         siblings = [str(path) for path in parent.parent.glob("*/")] if parent.parent.is_dir() else []
         hint = "" if parent.is_dir() else f" {parent} does not exist.{did_you_mean(str(parent), siblings)}"
         raise UserError(f"run is {pattern}, which no folder matches.{hint}")
+    folders = [each for folder in folders for each in [run.folder for run in runs_in(folder)] or [folder]]
+    if len(folders) > 1:
+        folders = with_generators(folders, pattern)
     for folder in folders:
         if not (folder / CONFIG).is_file():
             raise UserError(f"run is {pattern}, but {folder} is not a run: it has no {CONFIG}.")
         find_generator(str(folder))
         results.read(folder)
     return folders
+
+
+def with_generators(folders: Sequence[Path], pattern: str) -> list[Path]:
+    """Those of several runs that have come to a generator; the others are told. Raises UserError for none."""
+    lacking = {folder: results.find(folder) for folder in folders if not (folder / GENERATOR).is_file()}
+    for folder, found in lacking.items():
+        status = f"its run is {found.status}" if found else "its run has not started"
+        print(printable(f"{folder} is left out: it has no {GENERATOR}; {status}."), file=sys.stderr)
+    if len(lacking) == len(folders):
+        raise UserError(f"run is {pattern}, of which no run has a {GENERATOR}.")
+    return [folder for folder in folders if folder not in lacking]
 
 
 def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":

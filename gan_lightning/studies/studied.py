@@ -23,6 +23,7 @@ from gan_lightning.studies import sweep_folder
 from gan_lightning.suggest import did_you_mean
 
 NOT_STARTED = "not started"
+LEVELS = 6  # of folders that runs are looked for in: multirun/DATE/TIME/JOB, and two for names with slashes
 SEEDS = ("seed", "model.seed", "data.seed")
 # What doesn't make a configuration another one: how long, where and by what it is run.
 CIRCUMSTANCES = ("trainer", "threads", "plugins", "checkpoint", "samples", "dashboard", "logger", "callbacks", "resume")
@@ -115,15 +116,17 @@ def find_runs(patterns: Sequence[str]) -> list[StudiedRun]:
     return list(found.values())
 
 
-def runs_in(folder: Path) -> list[StudiedRun]:
-    """The run that a folder holds, or those that lie in it."""
+def runs_in(folder: Path, levels: int = LEVELS) -> list[StudiedRun]:
+    """The run that a folder holds, or those that lie in it, no more than so many levels down."""
     if (folder / CONFIG).is_file():
         return [studied(folder)]
     if (folder / sweep_folder.SWEEP).is_file():
         jobs = sweep_folder.read(folder).jobs
         return [studied(folder / job.folder, tuple(job.overrides)) for job in jobs]
-    inner = sorted(Path(entry.path) for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))
-    return [run for each in inner if each.name[0] != "." for run in runs_in(each)]
+    inner: list[Path] = []
+    with suppress(PermissionError):  # what can't be read has no run that could be
+        inner = sorted(Path(each.path) for each in os.scandir(folder) if each.is_dir(follow_symlinks=False))
+    return [run for each in inner if levels and each.name[0] != "." for run in runs_in(each, levels - 1)]
 
 
 def studied(folder: Path, overrides: tuple[str, ...] | None = None) -> StudiedRun:

@@ -12,6 +12,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from gan_lightning import train
 from gan_lightning.commands.evaluate import show
 from gan_lightning.config.places import CONF
+from gan_lightning.studies import sweep_folder
+from gan_lightning.studies.sweep_folder import Sweep, SweepJob
 
 QUICK = ("extractor=identity", "metric=[sliced,modes]", "samples=40", "intervals=3", "batch_size=16")
 
@@ -131,14 +133,34 @@ def test_protocols_are_not_mixed(
     assert not records(runs_of_two / "loss=vanilla,seed=0")
 
 
-@pytest.mark.parametrize("missing", ["generator.safetensors", "config.yaml"])
-def test_a_run_that_misses_something_is_named(command: Callable[..., Any], runs_of_two: Path, missing: str) -> None:
-    (runs_of_two / "loss=vanilla,seed=1" / missing).unlink()
+def test_a_run_that_misses_its_configuration_is_named(command: Callable[..., Any], runs_of_two: Path) -> None:
+    (runs_of_two / "loss=vanilla,seed=1" / "config.yaml").unlink()
     outcome = command("evaluate", f"run={runs_of_two}/*", *QUICK)
     assert outcome.status == 2
-    assert str(runs_of_two / "loss=vanilla,seed=1") in outcome.err
-    assert missing in outcome.err
+    assert f"{runs_of_two / 'loss=vanilla,seed=1'} is not a run: it has no config.yaml" in outcome.err
     assert not records(runs_of_two / "loss=vanilla,seed=0")
+
+
+@pytest.mark.parametrize("pattern", ["", "/*"])
+def test_jobs_that_have_made_no_generator_are_told_and_left_out(
+    command: Callable[..., Any], runs_of_two: Path, pattern: str
+) -> None:
+    (runs_of_two / "loss=vanilla,seed=1" / "generator.safetensors").unlink()
+    jobs = [SweepJob(f"loss=vanilla,seed={seed}", []) for seed in (0, 1, 2)]
+    sweep_folder.write(runs_of_two, Sweep([], jobs))
+    outcome = command("evaluate", f"run={runs_of_two}{pattern}", *QUICK)
+    assert outcome.status == 0
+    assert f"{runs_of_two / 'loss=vanilla,seed=1'} is left out: it has no generator.safetensors" in outcome.err
+    assert ("loss=vanilla,seed=2 is left out" in outcome.err) == (pattern == "")
+    assert len(records(runs_of_two / "loss=vanilla,seed=0")) == 1
+
+
+def test_of_several_runs_one_has_a_generator_at_least(command: Callable[..., Any], runs_of_two: Path) -> None:
+    for seed in (0, 1):
+        (runs_of_two / f"loss=vanilla,seed={seed}" / "generator.safetensors").unlink()
+    outcome = command("evaluate", f"run={runs_of_two}/*", *QUICK)
+    assert outcome.status == 2
+    assert "of which no run has a generator.safetensors" in outcome.err
 
 
 @pytest.mark.parametrize(("weights", "file"), [("ema", "generator.safetensors"), ("raw", "checkpoints/last.ckpt")])
