@@ -15,6 +15,15 @@ Penalties are lazy (Karras et al. 2020, arXiv:1912.04958, section 3.1): with `ev
 each k-th discriminator step only, and they count k times there, so that `weight` means the same for any k. A weight may
 be a schedule; whoever trains replaces it by its value before use (gan_lightning.schedules.part_at).
 
+Beside augmentations, a penalty is given samples as they were before, and a critic that augments them: what it
+differentiates is D(T(x)) in x, where points between real and fake samples are mixed too. So do R1, R2 and WGAN-GP's
+penalty in the official codes of StyleGAN2-ADA (NVlabs/stylegan2-ada, training/loss.py; R1 also in its PyTorch version),
+and R1 and R2 in R3GAN's (brownvc/R3GAN, R3GAN/Trainer.py); that of DiffAugment (mit-han-lab/data-efficient-gans) has R1
+both ways. The reason: it is the samples, and not what augmentations make of them, that the generator moves along this
+gradient, so that its size there is what decides on stability. T is drawn anew, where those codes without lazy penalties
+reuse the draw of the adversarial loss; the mean is the same. The sources of the other gradient penalties know no
+augmentation; they follow. `of_augmented` asks for augmented samples instead, as bCR takes them in StyleGAN2-ADA's code.
+
 Penalties run in float32 (float64 for such samples) also under autocast: half-precision gradients of gradients overflow,
 and small differences of large logits vanish.
 """
@@ -40,7 +49,8 @@ Penalized = tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]
 class Penalty(Protocol):
     """A regularizer that adds a term to the discriminator's loss.
 
-    `per_sample` says that it needs a critic whose logit of a sample depends on no other sample of the batch.
+    `per_sample` says that it needs a critic whose logit of a sample depends on no other sample of the batch. Where
+    there is an attribute `of_augmented` that is true, it is given samples after augmentations, and a critic of these.
     """
 
     per_sample: ClassVar[bool]
@@ -259,7 +269,8 @@ class Consistency(Lazy):
 
     T is `transformation`, drawn anew each time; gradients flow through both logits. `fake_weight` above 0 adds the same
     on fakes: balanced consistency regularization, bCR (Zhao et al. 2021, arXiv:2002.04724), which uses 10
-    for both. Logs the unweighted means.
+    for both. Logs the unweighted means. Beside augmentations, x is what the adversarial loss is of, already augmented,
+    and T comes on top, as in NVlabs/stylegan2-ada (training/loss.py) for bCR.
 
     Raises ValueError if the transformation holds a schedule, which nobody would replace by its value.
     """
@@ -268,6 +279,7 @@ class Consistency(Lazy):
     transformation: Transformation = field(kw_only=True)
     fake_weight: NonNegativeFloat | Scheduled = field(default=0.0, kw_only=True)
     per_sample: ClassVar[bool] = False
+    of_augmented: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

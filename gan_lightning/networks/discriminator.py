@@ -121,3 +121,10 @@ def pack(samples: Shaped[Tensor, "n ..."], packing: int) -> Shaped[Tensor, "n//{
     if samples.ndim == 1:
         return samples.reshape(-1, packing)
     return samples.reshape(len(samples) // packing, packing * samples.shape[1], *samples.shape[2:])
+
+
+def unpack(packs: Shaped[Tensor, "n c ..."], packing: int) -> Shaped[Tensor, "{packing}*n c//{packing} ..."]:
+    """The samples (N, C, ...) that packs (N / packing, packing * C, ...) were made of by `pack`."""
+    if packing == 1:
+        return packs
+    return packs.reshape(len(packs) * packing, packs.shape[1] // packing, *packs.shape[2:])

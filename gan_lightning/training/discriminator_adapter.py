@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gan_lightning.losses.augmentations import Transformation
 from gan_lightning.losses.heads import Head
-from gan_lightning.networks.discriminator import Discriminator, pack
+from gan_lightning.networks.discriminator import Discriminator, pack, unpack
 from gan_lightning.networks.layers import uses_batch_statistics
 
 
@@ -62,6 +62,13 @@ class DiscriminatorAdapter:
         """The logits (N,) alone: what a penalty differentiates."""
         outputs: Tensor = self.discriminator(views, labels)
         return outputs if outputs.ndim == 1 else outputs[:, 0]
+
+    def logits_through(self, packs: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The logits (N / packing,) of packs of samples as they are, which go through the transformations here.
+
+        So a gradient in the samples is one through the transformations. Each call draws these anew.
+        """
+        return self.logits(self.view(unpack(packs, self.discriminator.packing)), labels)
 
     def split(self, outputs: Tensor) -> Outputs:
         """The columns of the discriminator's outputs by whom they belong to."""

@@ -23,6 +23,7 @@ from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
 from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind
+from gan_lightning.networks.discriminator import pack
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.samples import Conditions, SampleSet
@@ -58,7 +59,8 @@ class GAN(LightningModule):
     batch statistics or dropout, which are of each device's own share of a minibatch (gan_lightning/ranks.py).
 
     The discriminator sees samples as a DiscriminatorAdapter shows them, in both networks' steps, real or fake: gone
-    through the regularizers that are transformations, and packed. Penalties are taken there too.
+    through the regularizers that are transformations, and packed. Gradient penalties are taken of samples before they
+    are transformed (losses/regularizers.py).
 
     Raises ValueError for parts that can't work together (training/compatibility.py).
     """
@@ -247,9 +249,10 @@ class GAN(LightningModule):
             projection.project(self.discriminator)
         with torch.no_grad():
             fake, drawn = self.fakes(len(real), labels)
-            real, fake = adapter.view(real), adapter.view(fake.to(real.dtype))
+            fake = fake.to(real.dtype)
+            views = adapter.view(real), adapter.view(fake)
         packed_labels = adapter.packed(labels)
-        of_real, of_fake = adapter.both_outputs(real, fake, packed_labels)
+        of_real, of_fake = adapter.both_outputs(*views, packed_labels)
         terms = self.objective.discriminator(of_real.logits, of_fake.logits)
         for name, head in self.heads.items():
             terms |= head.discriminator(of_real.columns[name], of_fake.columns[name], labels, drawn)
@@ -260,10 +263,14 @@ class GAN(LightningModule):
         for name, value in self.objective.diagnostics(of_real.logits, of_fake.logits).items():
             diagnostics[f"discriminator/{name}"] = value
         details: dict[str, Terms] = {}
-        critic = partial(adapter.logits, labels=packed_labels)
+        of_views = partial(adapter.logits, labels=packed_labels)
+        of_samples = partial(adapter.logits_through, labels=packed_labels)
+        packs = pack(real, self.discriminator.packing), pack(fake, self.discriminator.packing)
         for name, penalty in regularizers.penalties.items():
             if number % penalty.every == 0:
-                terms[name], details[name] = penalty.penalty(critic, real, fake)
+                of_augmented = getattr(penalty, "of_augmented", False)
+                critic, given = (of_views, views) if of_augmented else (of_samples, packs)
+                terms[name], details[name] = penalty.penalty(critic, *given)
         for name, weight_penalty in regularizers.weight_penalties.items():
             if number % weight_penalty.every == 0:
                 terms[name], details[name] = weight_penalty.weight_penalty(self.discriminator)

@@ -13,7 +13,16 @@ from torch.nn.functional import cross_entropy
 from gan_lightning.losses.augmentations import InstanceNoise
 from gan_lightning.losses.heads import Classification, Drawn, MutualInformation, PullingAway
 from gan_lightning.losses.objectives import BEGAN, Hinge, RelativisticPaired, Vanilla, Wasserstein
-from gan_lightning.losses.regularizers import R1, OrthogonalRegularization
+from gan_lightning.losses.regularizers import (
+    DRAGAN,
+    R1,
+    R2,
+    Consistency,
+    GradientPenalty,
+    LipschitzPenalty,
+    OrthogonalRegularization,
+    ZeroCenteredPenalty,
+)
 from gan_lightning.networks.autoencoder import AutoEncoder
 from gan_lightning.networks.discriminator import pack
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -190,8 +199,9 @@ def test_all_that_the_discriminator_sees_is_transformed(uses_real):
 
     model.both(samples())
 
-    # Real, then fake, in the discriminator's step; in the generator's the reals only if its loss looks at them.
-    in_order = [samples(), made.outputs[0], *([samples()] if uses_real else []), made.outputs[1]]
+    # Real, then fake, then real for the penalty in the discriminator's step; in the generator's the reals only if its
+    # loss looks at them.
+    in_order = [samples(), made.outputs[0], samples(), *([samples()] if uses_real else []), made.outputs[1]]
     assert len(first.seen) == len(second.seen) == len(in_order)
     for given, then, sample in zip(first.seen, second.seen, in_order, strict=True):
         assert torch.equal(given, sample)
@@ -215,6 +225,48 @@ def test_the_generator_learns_through_a_transformation():
         gradients.append(generator.layers[0].weight.grad.clone())
     assert gradients[0].abs().max() > 0
     torch.testing.assert_close(gradients[1], -3 * gradients[0])
+
+
+def test_r1_beside_an_augmentation_is_of_the_gradient_through_it():
+    linear = nn.Linear(18, 1)
+    discriminator = nn.Sequential(nn.Flatten(), linear, nn.Flatten(0))
+    regularizers = {"r1": R1(3.0), "twice": Scale(2.0, [])}
+    model = Steps(GeneratorMLP(), discriminator, Vanilla(), SGD, SGD, regularizers=regularizers)
+    slope = linear.weight.detach().clone()
+    terms = model.both(samples())
+    # The gradient of f(2 x) is 2 w: 3 / 2 times its square.
+    assert terms["loss/discriminator/r1"] == pytest.approx(1.5 * 4 * float(slope.square().sum()))
+
+
+@pytest.mark.parametrize("packing", [1, 2])
+@pytest.mark.parametrize(
+    "penalty", [R1(), R2(), GradientPenalty(), LipschitzPenalty(), ZeroCenteredPenalty(), DRAGAN()], ids=repr
+)
+def test_gradients_are_those_in_samples_before_an_augmentation(penalty, packing):
+    norms = []
+    for factor in (1.0, 2.0):
+        torch.manual_seed(1)
+        generator, discriminator = GeneratorMLP(), DiscriminatorMLP(packing=packing)
+        for layer in discriminator.modules():  # without biases, a multiple of a point has the point's gradient
+            if isinstance(layer, nn.Linear) and layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        regularizers = {"penalty": penalty, "scale": Scale(factor, [])}
+        model = Steps(generator, discriminator, Vanilla(), SGD, SGD, regularizers=regularizers)
+        torch.manual_seed(2)
+        norms.append(model.both(samples())["regularizer/penalty/gradient_norm"])
+    assert norms[1] == pytest.approx(2 * norms[0], rel=1e-5)
+
+
+def test_consistency_alters_what_is_already_augmented():
+    own: list[Tensor] = []
+    consistency = Consistency(transformation=Scale(-1.0, own))
+    regularizers = {"scale": Scale(2.0, []), "consistency": consistency}
+    discriminator = DiscriminatorMLP()
+    shown = Spy(discriminator)
+    Steps(GeneratorMLP(), discriminator, Vanilla(), SGD, SGD, regularizers=regularizers).both(samples())
+    assert torch.equal(own[0], samples() * 2)
+    assert torch.equal(shown.inputs[1], samples() * 2)
+    assert torch.equal(shown.inputs[2], samples() * -2)
 
 
 def test_no_gradient_reaches_the_generator_in_the_discriminators_step():
