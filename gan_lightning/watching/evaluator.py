@@ -107,6 +107,11 @@ class Evaluator:
         """The names of all numbers, in a table's order, each with whether higher is better."""
         return self.named(numbers(self.metrics))
 
+    def better(self, values: Mapping[str, float]) -> dict[str, str]:
+        """Which way each number is better, "higher" or "lower", for who reads the record without the metrics."""
+        ways = {name: self.higher_is_better.get(name) for name in values}
+        return {name: "higher" if higher else "lower" for name, higher in ways.items() if higher is not None}
+
     def measure(
         self,
         generator: Generator,
@@ -115,7 +120,8 @@ class Evaluator:
         device: torch.device | str = "cpu",
         progress: Callable[[int], None] = lambda drawn: None,
     ) -> Record:
-        """The record of a generator on `device`: values by name, their intervals, what was left out and why, protocol.
+        """The record of a generator on `device`: values by name, their intervals and which way each is better, what was
+        left out and why, protocol.
 
         Where processes train together all of them must call this; each makes a share of the samples and gets the whole
         record. `progress` is told how many samples have been drawn since it was last called, 0 between metrics; what it
@@ -143,6 +149,7 @@ class Evaluator:
             "values": {name: finite(value) for name, value in values.items()},
             "intervals": {name: [finite(end) for end in ends] for name, ends in intervals.items()},
             "left_out": left_out,
+            "better": self.better(values),
             "protocol": {**self.fixed, "weights": "raw" if weights == "raw" else "ema"},
             "seconds": round(time.monotonic() - started, 3),
         }

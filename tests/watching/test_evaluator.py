@@ -255,3 +255,14 @@ class TestProtocol:
             base._replace(labels=None),
         ]
         assert len({fingerprint(each) for each in [base, *others]}) == 5
+
+
+def test_a_record_says_which_way_its_numbers_are_better():
+    """For who reads it without the metrics; of a number that is neither, and of one that was left out, nothing."""
+    metrics = {"modes": ModeCoverage(), "frechet": FrechetDistance(), "memorisation": Memorisation()}
+    tool = evaluator(ring(), metrics)
+    record = tool.measure(generator((2,)), Normal())
+    expected = {name: higher for name, higher in tool.higher_is_better.items() if name in record["values"]}
+    assert {None, True, False} <= set(expected.values())
+    ways = {name: {"higher": True, "lower": False}.get(record["better"].get(name)) for name in record["values"]}
+    assert ways == expected
