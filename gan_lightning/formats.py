@@ -17,7 +17,16 @@ CHECKPOINT, FIRST_CHECKPOINT = "gan_lightning.checkpoint/2", "gan_lightning.chec
 CONFIG = "gan_lightning.config/2"  # in the first line, and composed.yaml beside it; before, neither was there
 RESULTS, FIRST_RESULTS = "gan_lightning.results/2", "gan_lightning.results/1"
 SWEEP = "gan_lightning.sweep/1"
-READABLE = {GENERATOR: 2, CONDITIONED: 2, CHECKPOINT: 1, CONFIG: 1, RESULTS: 1, SWEEP: 1}  # the oldest that is read
+JOB = "gan_lightning.job/1"
+READABLE = {
+    GENERATOR: 2,
+    CONDITIONED: 2,
+    CHECKPOINT: 1,
+    CONFIG: 1,
+    RESULTS: 1,
+    SWEEP: 1,
+    JOB: 1,
+}  # the oldest that is read
 
 # Until format 2 of a checkpoint, a class was named by the file that it stood in. Most files lie in the same room today;
 # these don't.

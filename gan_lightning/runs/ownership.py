@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -14,16 +15,19 @@ from gan_lightning.errors import UserError
 from gan_lightning.processes import is_first_process
 
 LOCK = Path(".lock")
+TRIES, PAUSE = 5, 0.02  # while somebody may be looking whether there is an owner; in seconds
+USES = {"hydra.run.dir": "which trains there", "hydra.sweep.dir": "whose sweep is there"}
 log = logging.getLogger(__name__)
 
 held: dict[Path, int] = {}  # the open lock files of this process, by their run's folder
 
 
-def own(folder: Path) -> None:
+def own(folder: Path, key: str = "hydra.run.dir") -> None:
     """Makes this process the owner of an existing folder until `disown`, or until it ends, in whichever way.
 
-    The lock is the kernel's (flock), so that a dead owner has none; what stands in the file is for the message. Of
-    processes that train together the first owns the folder. Raises UserError if another process owns it.
+    `key` is the one of USES that names such folders. The lock is the kernel's (flock), so that a dead owner has none;
+    what stands in the file is for the message. Of processes that train together the first owns the folder. Raises
+    UserError if another process owns it.
     """
     place = folder.resolve()
     if place in held or not is_first_process():
@@ -35,13 +39,13 @@ def own(folder: Path) -> None:
         except OSError as error:
             raise UserError(f"{folder} can't be trained in: {path} can't be written ({error.strerror}).") from error
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(file)
         except BlockingIOError:
             owner = os.pread(file, 1000, 0).decode(errors="replace")
             os.close(file)
             raise UserError(
-                f"{folder} belongs to {described(owner)}, which trains there; wait until it has ended, or name another"
-                " folder by hydra.run.dir=DIR."
+                f"{folder} belongs to {described(owner)}, {USES[key]}; wait until it has ended, or name another"
+                f" folder by {key}=DIR."
             ) from None
         except OSError as error:
             log.warning("%s can't be locked (%s): see to it that no other process trains there.", folder, error)
@@ -52,6 +56,36 @@ def own(folder: Path) -> None:
     os.ftruncate(file, 0)
     os.pwrite(file, json.dumps(told).encode(), 0)
     held[place] = file
+
+
+def _lock(file: int) -> None:
+    """Locks an open file for this process. Raises BlockingIOError if another process has it, and keeps it."""
+    for attempt in range(TRIES):
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if attempt == TRIES - 1:
+                raise
+        time.sleep(PAUSE)
+
+
+def is_owned(folder: Path) -> bool:
+    """Whether a living process owns a folder; False where locks can't be seen."""
+    if folder.resolve() in held:
+        return True
+    try:
+        file = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # given back at once, by closing it
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
 
 
 def disown(folder: Path) -> None:

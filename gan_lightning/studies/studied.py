@@ -17,29 +17,33 @@ import yaml
 from gan_lightning.config.trust import read_data
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES
-from gan_lightning.runs import results
 from gan_lightning.runs.results import Results
-from gan_lightning.studies import sweep_folder
+from gan_lightning.studies import endings, sweep_folder
 from gan_lightning.suggest import did_you_mean
 
-NOT_STARTED = "not started"
+NOT_STARTED = endings.NOT_STARTED
 LEVELS = 6  # of folders that runs are looked for in: multirun/DATE/TIME/JOB, and two for names with slashes
 SEEDS = ("seed", "model.seed", "data.seed")
 # What doesn't make a configuration another one: how long, where and by what it is run.
-CIRCUMSTANCES = ("trainer", "threads", "plugins", "checkpoint", "samples", "dashboard", "logger", "callbacks", "resume")
+CIRCUMSTANCES = (
+    *("trainer", "threads", "plugins", "checkpoint", "samples", "dashboard", "logger", "callbacks"),
+    *("resume", "sweep", "optimize"),
+)
 
 
 @dataclass(frozen=True)
 class StudiedRun:
     """A run in its folder, or a sweep's job that never came to be one.
 
-    `overrides` are what its command said; `status` is that of its results, or says that there are none.
+    `overrides` are what its command said. `status` is finished, max_time, alarm or no_progress; running; failed,
+    refused, stopped or interrupted, which is killed, each with its `cause` where that is known; or not started.
     """
 
     folder: Path
     overrides: tuple[str, ...]
     status: str
     results: Results | None = None
+    cause: str | None = None
 
     @cached_property
     def config(self) -> Mapping[str, Any]:
@@ -131,9 +135,8 @@ def runs_in(folder: Path, levels: int = LEVELS) -> list[StudiedRun]:
 
 def studied(folder: Path, overrides: tuple[str, ...] | None = None) -> StudiedRun:
     """What is known of a run in its folder; `overrides` are those that its sweep has noted, if one has."""
-    known = results.find(folder)
-    status = known.status if known else NOT_STARTED
-    return StudiedRun(folder, _typed(folder) if overrides is None else overrides, status, known)
+    status, cause, known = endings.state_of(folder)
+    return StudiedRun(folder, _typed(folder) if overrides is None else overrides, status, known, cause)
 
 
 def _typed(folder: Path) -> tuple[str, ...]:
@@ -154,14 +157,22 @@ class Configuration:
 
 
 def configurations(runs: Sequence[StudiedRun]) -> list[Configuration]:
-    """The configurations of a study, in the order of their first runs, named by the overrides in which they differ."""
-    groups: dict[str, list[StudiedRun]] = {}
+    """The configurations of a study, in the order of their first runs, named by the overrides in which they differ.
+
+    A job that never started is with the runs that were told the same. Where each run was told a number of iterations,
+    say, and not the same, that makes configurations of its own.
+    """
+    apart = _circumstances_apart(runs)
+    known = {_key(_told(run.overrides, apart)): run.configuration for run in runs if run.config}
+    groups: dict[tuple[str, ...], list[StudiedRun]] = {}
     for run in runs:
-        groups.setdefault(run.configuration, []).append(run)
-    told = [_told(min((run.overrides for run in group), key=len)) for group in groups.values()]
-    shared = set(told[0].items()).intersection(*(each.items() for each in told)) if told else set()
-    varied = [{key: value for key, value in each.items() if (key, value) not in shared} for each in told]
-    varied = varied if len(told) > 1 else told
+        told = _told(run.overrides, apart)
+        same = run.configuration if run.config else known.get(_key(told), _key(told))
+        groups.setdefault((same, *(told.get(key, "") for key in apart)), []).append(run)
+    all_told = [_told(min((run.overrides for run in group), key=len), apart) for group in groups.values()]
+    shared = set(all_told[0].items()).intersection(*(each.items() for each in all_told)) if all_told else set()
+    varied = [{key: value for key, value in each.items() if (key, value) not in shared} for each in all_told]
+    varied = varied if len(all_told) > 1 else all_told
     names = _names(varied, list(groups.values()))
     return [
         Configuration(name, tuple(group), each)
@@ -169,11 +180,30 @@ def configurations(runs: Sequence[StudiedRun]) -> list[Configuration]:
     ]
 
 
-def _told(overrides: Sequence[str]) -> dict[str, str]:
-    """Overrides by key, less those of seeds and circumstances."""
-    pairs = (text.lstrip("+~").partition("=") for text in overrides)
-    kept = ((key, value) for key, _, value in pairs if key not in SEEDS)
-    return {key: value for key, value in kept if key.partition(".")[0] not in (*CIRCUMSTANCES, "hydra", "optimize")}
+def _circumstances_apart(runs: Sequence[StudiedRun]) -> list[str]:
+    """The circumstances that all runs were told, and not the same: those that a sweep tries."""
+    told = [_pairs(run.overrides) for run in runs]
+    shared = [key for key in (told[0] if told else ()) if all(key in each for each in told)]
+    return [key for key in shared if _is_circumstance(key) and len({each[key] for each in told}) > 1]
+
+
+def _pairs(overrides: Sequence[str]) -> dict[str, str]:
+    """Overrides by key."""
+    return {key: value for key, _, value in (text.lstrip("+~").partition("=") for text in overrides)}
+
+
+def _is_circumstance(key: str) -> bool:
+    return key.partition(".")[0] in CIRCUMSTANCES
+
+
+def _told(overrides: Sequence[str], apart: Sequence[str] = ()) -> dict[str, str]:
+    """Overrides by key, less those of seeds, of Hydra's own and of circumstances, but for those that stand `apart`."""
+    kept = {key: value for key, value in _pairs(overrides).items() if key not in SEEDS and not key.startswith("hydra")}
+    return {key: value for key, value in kept.items() if key in apart or not _is_circumstance(key)}
+
+
+def _key(told: Mapping[str, str]) -> str:
+    return json.dumps(told, sort_keys=True)
 
 
 def _names(varied: Sequence[Mapping[str, str]], groups: Sequence[Sequence[StudiedRun]]) -> list[str]:

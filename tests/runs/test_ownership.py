@@ -1,5 +1,6 @@
 """One owner a folder: a living process."""
 
+import fcntl
 import json
 import os
 import socket
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from gan_lightning.errors import UserError
-from gan_lightning.runs.ownership import LOCK, disown, held, own, owned
+from gan_lightning.runs import ownership
+from gan_lightning.runs.ownership import LOCK, disown, held, is_owned, own, owned
 
 OWN = """
 import sys
@@ -50,6 +52,28 @@ def test_a_dead_owners_folder_is_taken_over(tmp_path: Path, other: subprocess.Po
     assert (tmp_path / LOCK).exists()
     with owned(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+
+
+def test_whether_there_is_an_owner(tmp_path: Path, other: subprocess.Popen[str]) -> None:
+    assert is_owned(tmp_path)
+    with pytest.raises(UserError, match=r"whose sweep is there.* hydra\.sweep\.dir=DIR"):
+        own(tmp_path, "hydra.sweep.dir")
+    other.kill()
+    other.wait()
+    assert (tmp_path / LOCK).exists()
+    assert not is_owned(tmp_path)
+    with owned(tmp_path):
+        assert is_owned(tmp_path)
+    assert not is_owned(tmp_path)
+
+
+def test_who_looks_for_an_owner_keeps_none_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looking = os.open(tmp_path / LOCK, os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    monkeypatch.setattr(ownership.time, "sleep", lambda seconds: fcntl.flock(looking, fcntl.LOCK_UN))
+    with owned(tmp_path):
+        assert is_owned(tmp_path)
+    os.close(looking)
 
 
 def test_an_owner_may_ask_again_and_leaves_nothing(tmp_path: Path) -> None:

@@ -46,6 +46,32 @@ def test_runs_that_differ_in_seeds_alone_are_one_configuration(tmp_path):
     ]
 
 
+def test_a_job_that_never_started_is_with_its_configuration(tmp_path):
+    for seed in (1, 2):
+        planted(tmp_path / f"hinge,{seed}", "hinge", seed)
+    jobs = [
+        SweepJob(f"{loss},{seed}", [f"loss={loss}", f"seed={seed}"])
+        for loss in ("hinge", "lsgan")
+        for seed in (1, 2, 3)
+    ]
+    sweep_folder.write(tmp_path, Sweep(["loss=hinge,lsgan", "seed=1,2,3"], jobs))
+    found = configurations(find_runs([str(tmp_path)]))
+    assert [(each.name, [run.status for run in each.runs]) for each in found] == [
+        ("hinge", ["finished", "finished", "not started"]),
+        ("lsgan", ["not started"] * 3),
+    ]
+
+
+def test_iterations_that_a_sweep_tries_are_configurations(tmp_path):
+    """They are a circumstance otherwise, as where one of the runs was told nothing of them."""
+    for steps in (5, 10):
+        folder = planted(tmp_path / f"{steps}", "hinge", 1)
+        (folder / ".hydra" / "overrides.yaml").write_text(f"- loss=hinge\n- trainer.max_steps={steps}\n")
+    assert [each.name for each in configurations(find_runs([str(tmp_path)]))] == ["10", "5"]
+    (folder / ".hydra" / "overrides.yaml").write_text("- loss=hinge\n")
+    assert len(configurations(find_runs([str(tmp_path)]))) == 1
+
+
 def test_what_holds_no_run_is_a_mistake(tmp_path):
     planted(tmp_path / "vanilla", "vanilla", 1)
     with pytest.raises(UserError, match=r"runs is .*no run"):
