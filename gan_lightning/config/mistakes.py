@@ -20,6 +20,7 @@ from gan_lightning.config.check import KeyRefused
 from gan_lightning.config.containers import keys
 from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError
+from gan_lightning.extras import missing_engine
 from gan_lightning.suggest import did_you_mean
 
 # What Hydra raises for what it can't compose: its parser of defaults asks little of the kinds of values.
@@ -159,7 +160,8 @@ def explain(error: Exception, sources: Sources, overrides: Sequence[Override], l
             for value in chosen if isinstance(chosen, list) else [chosen]:
                 if isinstance(value, str) and value not in options and value != "null":
                     return UserError(
-                        f"{key}={value}: there is no such {key}. There are {', '.join(options)}."
+                        missing_engine(key, value)
+                        or f"{key}={value}: there is no such {key}. There are {', '.join(options)}."
                         f"{did_you_mean(value, options)}"
                     )
             choices.append(override.input_line or "")
