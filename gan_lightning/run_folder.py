@@ -16,6 +16,7 @@ PREVIOUS = Path("checkpoints") / "previous.ckpt"  # the one before, for when the
 BEST = Path("checkpoints") / "best.ckpt"  # by the numbers of conf/train.yaml's evaluation
 GENERATOR = Path("generator.safetensors")  # the average generator, with its config in the metadata
 SAMPLES = Path("samples")
+SUMMARY = Path("summary.png")  # curves and last samples, for whoever opens the folder and nothing else
 METRICS = Path("metrics.csv")
 RESULTS = Path("results.json")
 LOG = Path("train.log")

@@ -15,8 +15,9 @@ from gan_lightning.config.containers import plain
 from gan_lightning.errors import UserError, printable, reason
 from gan_lightning.files import unused
 from gan_lightning.pictures import save_png
-from gan_lightning.run_folder import GENERATOR, LAST, RESULTS, SAMPLES
+from gan_lightning.run_folder import GENERATOR, LAST, RESULTS, SAMPLES, SUMMARY
 from gan_lightning.runs import results
+from gan_lightning.runs.overview import draw_overview
 from gan_lightning.runs.parts import RunParts
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.samples import kind_of
@@ -51,6 +52,7 @@ def make_missing(folder: Path, config: DictConfig, checkpoint: Checkpoint, parts
         GENERATOR: lambda: finish_generator(folder, config, checkpoint, parts),
         SAMPLES / f"{checkpoint.iteration:08d}.png": lambda: finish_samples(folder, config, checkpoint, parts),
         RESULTS: lambda: finish_results(folder, now),
+        SUMMARY: lambda: not (folder / SUMMARY).exists() and draw_overview(folder),
     }
     made = [str(name) for name, make in makers.items() if make()]
     told = f"{folder} is complete at iteration {checkpoint.iteration}; "

@@ -1,7 +1,9 @@
 """Where a run's numbers come from: versions, machine, commit and hyper-parameters."""
 
 import platform
+import resource
 import subprocess
+import sys
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
@@ -22,7 +24,15 @@ def provenance(trainer: Trainer) -> dict[str, Any]:
     versions |= {name: version(name) for name in PACKAGES}
     root = trainer.strategy.root_device
     device = torch.cuda.get_device_name(root) if root.type == "cuda" else f"{root.type} ({platform.machine()})"
-    return {"versions": versions, "git": commit(), "device": device, "devices": trainer.world_size}
+    told = {"versions": versions, "git": commit(), "device": device, "devices": trainer.world_size}
+    return {**told, "memory": peak_memory(root)}
+
+
+def peak_memory(device: torch.device) -> dict[str, int]:
+    """The most bytes that this process has held at once, all it has done included, and its tensors on a CUDA device."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    found = {"process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    return found | ({"device": torch.cuda.max_memory_allocated(device)} if device.type == "cuda" else {})
 
 
 @cache

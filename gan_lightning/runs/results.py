@@ -38,8 +38,8 @@ class Results:
 
     `status` is running, failed, or that of runs.run.Run; `seconds` are of training. `evaluation` has the last and the
     best record of those made while training, `evaluations` those of the command `evaluate`. `parameters` are how many
-    weights each network has, `classes` the names of the data set's in the order of their numbers. Numbers that are not
-    finite are None.
+    weights each network has, `classes` the names of the data set's in the order of their numbers. `memory` are the most
+    bytes that the first process has held, and its tensors on a GPU. Numbers that are not finite are None.
     """
 
     status: str
@@ -55,6 +55,7 @@ class Results:
     git: str | None = None
     device: str = ""
     devices: int = 1
+    memory: Mapping[str, int] = field(default_factory=dict)
     parameters: Mapping[str, int] = field(default_factory=dict)
     classes: Sequence[str] = ()
     format: str = formats.RESULTS
@@ -104,6 +105,8 @@ FITTING: dict[str, Callable[[Any], bool]] = {
     "evaluation": lambda value: isinstance(value, dict) and _are_records(value.values()),
     "evaluations": lambda value: isinstance(value, list) and _are_records(value),
     "seed": lambda value: type(value) is int,
+    "device": lambda value: isinstance(value, str),
+    "memory": lambda value: isinstance(value, dict) and all(type(each) is int for each in value.values()),
     "classes": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
 }
 

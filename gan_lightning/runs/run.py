@@ -31,6 +31,7 @@ from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_gr
 from gan_lightning.runs.folders import discard, goes_on, holds_run, start_over
 from gan_lightning.runs.hardware import build_trainer, check_hardware, duration, silence, spare_cuda_lookups
 from gan_lightning.runs.outcome import require_known
+from gan_lightning.runs.overview import draw_overview
 from gan_lightning.runs.ownership import owned
 from gan_lightning.runs.parts import (
     RunParts,
@@ -142,6 +143,7 @@ def run_owned(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run
         parameters(prepared.parts.model),
     )
     if trainer.is_global_zero:
+        draw_overview(folder)
         summarise(run, config.plugins)
     watchers.interrupt.pass_on()
     return run

@@ -30,6 +30,7 @@ def killed(complete, tmp_path):
     run = RunFolder(shutil.copytree(complete.path, tmp_path / "killed"))
     (run.path / "samples" / "00000004.png").unlink()
     (run.path / "generator.safetensors").unlink()
+    (run.path / "summary.png").unlink()
     record = run.results()
     record |= {"status": "running", "iteration": 0, "seconds": 0.0, "metrics": {}, "evaluation": {}}
     (run.path / "results.json").write_text(json.dumps({**record, "health": {"verdicts": [], "numbers": {}}}))
@@ -42,7 +43,7 @@ def test_a_run_killed_after_its_last_checkpoint_is_finished(killed, complete, re
     assert (resumed.run.status, resumed.run.iteration) == ("finished", 4)
     told = capsys.readouterr().out
     assert "complete at iteration 4; made anew from its checkpoint: generator.safetensors, " in told
-    assert "samples/00000004.png, results.json;" in told
+    assert "samples/00000004.png, results.json, summary.png;" in told
     for name in ("generator.safetensors", "samples/00000004.png"):
         assert (killed.path / name).read_bytes() == (complete.path / name).read_bytes()
     found, expected = killed.results(), complete.results()

@@ -22,6 +22,7 @@ RESULTS = Results(
     evaluations=[RECORD],
     seed=7,
     versions={"torch": "2"},
+    memory={"process": 1 << 28},
     classes=("cat", "dog"),
 )
 
