@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,16 +30,14 @@ from gan_lightning.paths import with_paths
 from gan_lightning.run_folder import CONFIG, GENERATOR, RESULTS, find_generator
 from gan_lightning.runs import results
 from gan_lightning.runs.failing import told_in_a_paragraph
-from gan_lightning.studies.studied import runs_in
+from gan_lightning.studies import table
+from gan_lightning.studies.studied import runs_in, studied
 from gan_lightning.suggest import did_you_mean
 from gan_lightning.types import Count, FilePath, PositiveInt, Range, Seed
 
 if TYPE_CHECKING:
     from gan_lightning.sampling.sampler import Sampler
     from gan_lightning.watching.evaluator import Evaluator, Record
-
-
-CELL = 20  # characters that a number, its interval and the space between columns take
 
 
 @dataclass(frozen=True)
@@ -255,27 +253,17 @@ def write(run: Path, record: "Record") -> None:
 
 
 def show(runs: Sequence[Path], records: "Sequence[Record]") -> None:
-    """Prints tables of runs and numbers: a row a run if all numbers fit beside each other, or else a row a number."""
+    """Prints a table of the runs' numbers, one of means over seeds where there are several, and how they were made."""
     from rich.console import Console
-    from rich.table import Column, Table
     from rich.text import Text
 
-    names = list(dict.fromkeys(name for record in records for name in record["values"]))
-    titles = [printable(f"{run.name} ({record['iteration']})") for run, record in zip(runs, records, strict=True)]
+    found = [studied(run) for run in runs]
     console = Console(highlight=False)
-    if len(runs) > 1 and max(map(len, titles)) + CELL * len(names) <= console.width:
-        table = Table("run (iteration)", *(Column(Text(printable(name))) for name in names), box=None)
-        for title, record in zip(titles, records, strict=True):
-            table.add_row(Text(title), *(cell(record, name) for name in names))
-        console.print(table)
-    else:
-        together = max(1, (console.width - max(map(len, names), default=0)) // CELL)
-        for first in range(0, len(runs), together):
-            some = slice(first, first + together)
-            table = Table("", *(Column(Text(title)) for title in titles[some]), box=None)
-            for name in names:
-                table.add_row(Text(printable(name)), *(cell(record, name) for record in records[some]))
-            console.print(table)
+    over = table.over_seeds(found, records)
+    for each in (table.by_run(found, records), *over):
+        for part in table.fewest(each, console.width):
+            console.print(part)
+            console.print()
     protocol = records[0]["protocol"]
     facts = "".join(f", {name} {value:.4g}" for name, value in protocol["extractor_facts"].items())
     told = (
@@ -284,12 +272,6 @@ def show(runs: Sequence[Path], records: "Sequence[Record]") -> None:
         f" intervals: {protocol['interval']}. {RESULTS} has all of the protocol."
     )
     left_out = {name: lack for record in records for name, lack in record["left_out"].items()}
-    for line in (told, *(f"{name} is left out: {lack}." for name, lack in left_out.items())):
+    marked = [table.NOTE] if over else [table.BEST] if len(runs) > 1 else []
+    for line in (told, *marked, *(f"{name} is left out: {lack}." for name, lack in left_out.items())):
         console.print(Text(printable(line)), soft_wrap=True)
-
-
-def cell(record: Mapping[str, Any], name: str) -> str:
-    """A number as text, with the half of its interval's width."""
-    value, ends = record["values"].get(name), record["intervals"].get(name)
-    shown = "-" if value is None else f"{value:.4g}"
-    return shown if ends is None or None in ends else f"{shown} ± {(ends[1] - ends[0]) / 2:.2g}"

@@ -5,7 +5,7 @@ import json
 import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from gan_lightning.errors import printable
 from gan_lightning.files import replacing
-from gan_lightning.runs.results import Numbers, Record
+from gan_lightning.runs.results import Numbers, Record, Results
 from gan_lightning.studies.endings import FINISHED
 from gan_lightning.studies.studied import Configuration, StudiedRun, configurations
 
@@ -24,6 +24,7 @@ BETWEEN = 2  # characters between columns
 WIDEST = 32  # characters of a configuration's name in one line, beside numbers
 MOST_LISTED = 20
 NOTE = "Means over seeds ± half the 95 % interval; * is the best mean."
+BEST = "* is the best."
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,11 @@ class Compared:
     names: Sequence[str]
     better: Mapping[str, str]
     rows: Sequence[Row]
+    is_over_seeds: bool = True  # or a row is a single run
 
     def is_best(self, row: Row, name: str) -> bool:
-        """Whether a row has the best mean of a number, of several that have one."""
-        means = [each.numbers[name].mean for each in self.rows if name in each.numbers]
+        """Whether a row has the best mean of a number, of several that differ."""
+        means = {each.numbers[name].mean for each in self.rows if name in each.numbers}
         if name not in self.better or name not in row.numbers or len(means) < 2:
             return False
         return row.numbers[name].mean == (max(means) if self.better[name] == "higher" else min(means))
@@ -101,6 +103,37 @@ def compare(runs: Sequence[StudiedRun]) -> list[Compared]:
     first = tables[0]
     rows = in_order([*first.rows, *unmeasured], runs)
     return [Compared(first.measured, first.names, first.better, rows), *tables[1:]]
+
+
+def by_run(runs: Sequence[StudiedRun], records: Sequence[Record]) -> Compared:
+    """A row a run, with the numbers of a record of one way of measuring, and half the interval of each."""
+    told = [run.overrides for run in runs]
+    names = job_names(told) if len(set(told)) == len(runs) > 1 else [run.folder.name for run in runs]
+    rows = []
+    for name, record in zip(names, records, strict=True):
+        values = {name: value for name, value in record["values"].items() if value is not None}
+        numbers = {each: Summary(value, half_of(record, each), 1) for each, value in values.items()}
+        rows.append(Row(f"{name} ({record['iteration']})", 1, 1, numbers))
+    columns = list(dict.fromkeys(name for record in records for name in record["values"]))
+    better = {name: way for record in records for name, way in record.get("better", {}).items()}
+    return Compared("", columns, better, rows, is_over_seeds=False)
+
+
+def half_of(record: Record, name: str) -> float | None:
+    """Half the width of a number's interval in an evaluation's record."""
+    ends = record["intervals"].get(name)
+    return None if ends is None or None in ends else float(ends[1] - ends[0]) / 2
+
+
+def over_seeds(runs: Sequence[StudiedRun], records: Sequence[Record]) -> list[Compared]:
+    """The means of such records over seeds; nothing where no configuration has several."""
+    found = {run.folder: record for run, record in zip(runs, records, strict=True)}
+    measured = [replace(run, results=_with(run, found[run.folder]), status=FINISHED[0]) for run in runs]
+    return compare(measured) if len(configurations(measured)) < len(measured) else []
+
+
+def _with(run: StudiedRun, record: Record) -> Results | None:
+    return replace(run.results, evaluation={"last": record}) if run.results else None
 
 
 def in_order(rows: Sequence[Row], runs: Sequence[StudiedRun]) -> list[Row]:
@@ -191,7 +224,7 @@ def show(console: Console, tables: Sequence[Compared], left: Sequence[str]) -> N
 def fitting(each: Compared, width: int) -> Iterator[Table]:
     """A table as several with some of the columns each, where it has too many for the console's width."""
     longest = min(WIDEST, max((len(row.name) for row in each.rows), default=0))
-    asked = max((len(runs_of(row)) for row in each.rows), default=0)
+    asked = max((len(runs_of(row)) for row in each.rows), default=0) if each.is_over_seeds else 0
     room = width - longest - asked - BETWEEN
     columns: list[str] = []
     used = 0
@@ -209,13 +242,51 @@ def part(each: Compared, names: Sequence[str]) -> Table:
     """A table with some of the columns."""
     table = Table(box=None, padding=(0, BETWEEN, 0, 0), pad_edge=False)
     table.add_column("", overflow="fold")
-    table.add_column("runs", no_wrap=True)
+    if each.is_over_seeds:
+        table.add_column("runs", no_wrap=True)
     for name in names:
         table.add_column(Text(printable(name)), no_wrap=True)
     for row in each.rows:
-        cells = (Text(each.cell(row, name), style="bold" if each.is_best(row, name) else "") for name in names)
-        table.add_row(Text(printable(row.name)), runs_of(row), *cells)
+        told = [runs_of(row)] if each.is_over_seeds else []
+        table.add_row(Text(printable(row.name)), *told, *(styled(each, row, name) for name in names))
     return table
+
+
+def turned(each: Compared, width: int) -> Iterator[Table]:
+    """The same with a row a number, and as many configurations beside each other as fit."""
+    titles = {row.name: f"{row.name}: {runs_of(row)}" if each.is_over_seeds else row.name for row in each.rows}
+    room = width - max(map(len, each.names), default=0) - BETWEEN
+    rows: list[Row] = []
+    used = 0
+    for row in each.rows:
+        wide = BETWEEN + max(len(titles[row.name]), *(len(each.cell(row, name)) for name in each.names), 0)
+        if rows and used + wide > room:
+            yield turned_part(each, rows, titles)
+            rows, used = [], 0
+        rows.append(row)
+        used += wide
+    yield turned_part(each, rows, titles)
+
+
+def turned_part(each: Compared, rows: Sequence[Row], titles: Mapping[str, str]) -> Table:
+    """A turned table with some of the configurations."""
+    table = Table(box=None, padding=(0, BETWEEN, 0, 0), pad_edge=False)
+    table.add_column("", no_wrap=True)
+    for row in rows:
+        table.add_column(Text(printable(titles[row.name])), overflow="fold")
+    for name in each.names:
+        table.add_row(Text(printable(name)), *(styled(each, row, name) for row in rows))
+    return table
+
+
+def fewest(each: Compared, width: int) -> list[Table]:
+    """A table either way, whichever takes fewer parts; a single row is turned."""
+    straight, across = list(fitting(each, width)), list(turned(each, width))
+    return across if len(each.rows) == 1 or len(across) < len(straight) else straight
+
+
+def styled(each: Compared, row: Row, name: str) -> Text:
+    return Text(each.cell(row, name), style="bold" if each.is_best(row, name) else "")
 
 
 def runs_of(row: Row) -> str:

@@ -179,6 +179,6 @@ def test_the_files(tmp_path):
     assert (float(first["frechet_distance"]), second["frechet_distance ±"]) == (2.0, "")
     text = (tmp_path / table.MARKDOWN).read_text()
     assert "| configuration | runs | frechet_distance | smallest_class_share |" in text
-    assert "| hinge | 1 of 1 | **1.5** | **0.05** |" in text
+    assert "| hinge | 1 of 1 | **1.5** | 0.05 |" in text
     assert "| a\\|b | 2 of 2 | 2 ±" in text
     assert text.endswith("- seed=9: not started\n")
