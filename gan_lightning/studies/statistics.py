@@ -12,7 +12,7 @@ from scipy.stats import t as student
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95  # of all intervals
-DRAWS = 5000  # of a bootstrap
+DRAWS = 2000  # of a bootstrap
 QUARTER = 0.25  # what the interquartile mean leaves out at either end
 
 
