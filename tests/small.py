@@ -25,9 +25,17 @@ def network_of(overrides: Sequence[str]) -> str:
     chosen = dict(override.split("=", 1) for override in overrides if "=" in override)
     network = "mlp"
     for group in ("dataset", "loss", "experiment"):
-        for entry in content(group, chosen[group]).get("defaults", []) if group in chosen else []:
+        for entry in defaults_of(group, chosen[group]) if group in chosen else []:
             network = next((option for key, option in entry.items() if "/network" in key), network)
     return chosen.get("network", network)
+
+
+def defaults_of(group: str, option: str) -> list[dict[str, str]]:
+    """What an option's file chooses in other groups, with what the option of its own group that it starts from does."""
+    found = []
+    for entry in content(group, option).get("defaults", []):
+        found += defaults_of(group, entry) if isinstance(entry, str) else [entry]
+    return found
 
 
 @cache

@@ -163,10 +163,9 @@ PAIRS = [
 
 @pytest.mark.parametrize(("loss", "network"), PAIRS)
 def test_every_loss_and_every_network_train(tmp_path: Path, loss: str, network: str) -> None:
-    data = "sines" if network == "conv1d" else "digits"
-    trains_or_is_refused(
-        tmp_path, refusal_of_network(loss, network), f"dataset={data}", f"loss={loss}", f"network={network}"
-    )
+    data = {"conv1d": ["dataset=sines"], "course": ["dataset=digits", "dataset.image_size=28"]}
+    overrides = [*data.get(network, ["dataset=digits"]), f"loss={loss}", f"network={network}"]
+    trains_or_is_refused(tmp_path, refusal_of_network(loss, network), *overrides)
 
 
 def refusal_of_conditioning(loss: str, conditioning: str) -> str | None:
@@ -274,6 +273,8 @@ def repeated(content: dict[str, Any], baseline: DictConfig, default_choices: Dic
     found = []
     content = dict(content)
     for entry in content.pop("defaults", []):
+        if isinstance(entry, str):  # an option of the same group, which the file starts from
+            continue
         ((group, option),) = entry.items()
         if default_choices.get(group.removeprefix("override ").lstrip("/")) == option:
             found.append(group)
@@ -284,8 +285,9 @@ def repeated(content: dict[str, Any], baseline: DictConfig, default_choices: Dic
 
 
 def baseline_of(content: dict[str, Any]) -> DictConfig:
-    """What the options that a file chooses amount to without the rest of the file."""
-    chosen = [next(iter(entry.items())) for entry in content.get("defaults", [])]
+    """What the options that an experiment chooses amount to without the rest of its file."""
+    entries = [{"experiment": entry} if isinstance(entry, str) else entry for entry in content.get("defaults", [])]
+    chosen = [next(iter(entry.items())) for entry in entries]
     return composed(*(f"{group.removeprefix('override ').lstrip('/')}={option}" for group, option in chosen))
 
 
@@ -330,10 +332,8 @@ def test_the_order_of_a_loss_and_its_network_is_free() -> None:
 
 
 def test_nor_has_the_courses() -> None:
-    config = composed("experiment=coursera_week3")
-    assert config.network.name == "dcgan"
-    assert config.network.discriminator.norm == "none"
-    assert composed("network=dcgan").network.discriminator.norm == "batch"  # which is what there was to take away
+    assert composed("experiment=course_w3").network.discriminator.norm == "none"
+    assert composed("network=course").network.discriminator.norm == "batch"  # which is what there was to take away
 
 
 LOSSES, LATENTS = "gan_lightning.losses.", "gan_lightning.sampling."
@@ -514,27 +514,69 @@ def test_the_error_of_a_recipe_reaches_its_network(network: str) -> None:
     assert composed(f"network={network}").network.discriminator.error == "l2"
 
 
-@pytest.mark.parametrize("network", ["mlp", "dcgan", "resnet", "toy", "conv1d"])
+@pytest.mark.parametrize("network", ["mlp", "dcgan", "resnet", "toy", "conv1d", "course"])
 def test_the_norm_of_a_recipe_reaches_its_networks(network: str) -> None:
     for loss, recipe in ((name, RECIPES[name]) for name in ("vanilla", "hinge", "wgan_gp")):
         norm = composed(f"loss={loss}", f"network={network}").network.discriminator.norm
         assert norm == (recipe.norm or raw("network", network)["discriminator"]["norm"].partition(",")[2].rstrip("}"))
 
 
-@pytest.mark.parametrize(
-    ("name", "betas", "lr", "epochs", "loss", "network"),
-    [
-        ("coursera_week1", [0.9, 0.999], 1e-5, 200, "vanilla", "mlp"),
-        ("coursera_week3", [0.5, 0.999], 2e-4, 100, "wgan_gp", "dcgan"),
-    ],
-)
-def test_experiments_are_the_courses(
-    name: str, betas: list[float], lr: float, epochs: int, loss: str, network: str
-) -> None:
-    config = composed(f"experiment={name}")
-    assert (config.dataset.name, config.loss.name, config.network.name) == ("mnist", loss, network)
+# The course's labs: what public copies of its notebooks have.
+
+COURSE = {
+    "course_w1": {"lr": 1e-5, "betas": [0.9, 0.999], "epochs": 200, "network": "mlp"},
+    "course_w2": {"epochs": 50, "width": 16},
+    "course_w3": {"epochs": 500, "width": 64, "loss": "wgan_gp", "norm": "none", "eps": None},
+    "course_w3_sn": {"epochs": 50, "width": 16, "spectral": True},
+    "course_w4a": {"betas": [0.9, 0.999], "epochs": 200, "width": 64, "conditioning": "concat"},
+}
+OF_A_LAB = {"lr": 2e-4, "betas": [0.5, 0.999], "loss": "vanilla", "network": "course", "conditioning": "none"} | {
+    "norm": "batch",
+    "eps": 2e-8,
+    "spectral": False,
+}
+
+
+def test_every_lab_is_known() -> None:
+    assert [name for name in OPTIONS["experiment"] if name.startswith("course_")] == sorted(COURSE)
+
+
+@pytest.mark.parametrize("name", COURSE)
+def test_experiments_are_the_courses(name: str) -> None:
+    config, lab = composed(f"experiment={name}"), OF_A_LAB | COURSE[name]
+    chosen = [config[group].name for group in ("dataset", "loss", "network", "conditioning")]
+    assert chosen == ["mnist", lab["loss"], lab["network"], lab["conditioning"]]
     assert (config.dataset.batch_size, config.network.latent_dim) == (128, 64)
-    assert (config.trainer.max_epochs, config.trainer.max_steps) == (epochs, -1)
+    assert (config.trainer.max_epochs, config.trainer.max_steps) == (lab["epochs"], -1)
     for which in ("generator", "discriminator"):
-        assert config.loss.optimizer[which].lr == lr
-        assert list(config.loss.optimizer[which].betas) == betas
+        assert config.loss.optimizer[which].lr == lab["lr"]
+        assert list(config.loss.optimizer[which].betas) == lab["betas"]
+    assert "eps" not in config.loss.optimizer.generator
+    assert config.loss.optimizer.discriminator.get("eps") == lab["eps"]
+    if lab["network"] == "course":
+        discriminator = config.network.discriminator
+        assert config.network.generator.width == 64
+        assert [discriminator[key] for key in ("width", "norm", "spectral")] == [
+            lab[key] for key in ("width", "norm", "spectral")
+        ]
+
+
+@pytest.mark.parametrize(("earlier", "name"), [("coursera_week1", "course_w1"), ("coursera_week3", "course_w3")])
+def test_earlier_names_of_labs(earlier: str, name: str) -> None:
+    assert without_hydra(composed(f"experiment={earlier}")) == without_hydra(composed(f"experiment={name}"))
+
+
+def test_a_doubled_eps_is_a_halved_loss() -> None:
+    """The course's discriminator minimises half of the sum that `Vanilla` is: to Adam the same, to the last bit."""
+    start = torch.linspace(-2, 2, 9)
+    weights = {}
+    for scale, eps in ((0.5, 1e-8), (1.0, 2e-8), (1.0, 1e-8)):
+        weight = torch.nn.Parameter(start.clone())
+        optimizer = torch.optim.Adam([weight], lr=0.1, eps=eps)
+        for _ in range(20):
+            optimizer.zero_grad()
+            (scale * 1e-8 * (weight**4).sum()).backward()  # so small that eps matters
+            optimizer.step()
+        weights[scale, eps] = weight.detach()
+    assert torch.equal(weights[0.5, 1e-8], weights[1.0, 2e-8])
+    assert not torch.equal(weights[0.5, 1e-8], weights[1.0, 1e-8])

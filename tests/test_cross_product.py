@@ -30,7 +30,8 @@ LOSSES, REGULARIZERS, NETWORKS, CONDITIONINGS = (
     sorted(path.stem for path in (CONF / group).glob("*.yaml"))
     for group in ("loss", "regularizer", "network", "conditioning")
 )
-CONVOLUTIONAL = ("dcgan", "dcgan_autoencoder", "r3gan", "resnet")  # which take images alone
+CONVOLUTIONAL = ("course", "dcgan", "dcgan_autoencoder", "r3gan", "resnet")  # which take images alone
+OF_ONE_SIZE = {"course": (2, 28, 28)}
 OF_SIGNALS = "conv1d"  # alone
 # Each kind has a network for any three of the others.
 NETWORKS.sort(key=lambda name: (name == OF_SIGNALS, name in CONVOLUTIONAL))
@@ -41,7 +42,7 @@ NODES = ["network", "dataset", "conditioning", "loss", "heads", "latents", "regu
 CLASSES, BATCH = 3, 4
 IMAGE, SIGNAL, POINT = (2, 8, 8), (2, 16), (2,)
 TRIED = [
-    *((network, shape) for network in NETWORKS for shape in (IMAGE, POINT)),
+    *((network, shape) for network in NETWORKS for shape in (OF_ONE_SIZE.get(network, IMAGE), POINT)),
     *((network, SIGNAL) for network in ("mlp", "dcgan", OF_SIGNALS)),
 ]
 SMALL = {"hidden_dim": 4, "blocks": 1, "width": 4, "expansion": 1, "group_width": 2}
@@ -200,7 +201,8 @@ def test_combinations_take_a_finite_iteration_or_are_refused(network: str, shape
         except Exception as error:
             if not (isinstance(error, UserError | ValueError) and any(reason in str(error) for reason in REASONS)):
                 raise AssertionError(f"{name}: {error}") from error
-    fitting = IMAGE if network in CONVOLUTIONAL else SIGNAL if network == OF_SIGNALS else shape
+    image = OF_ONE_SIZE.get(network, IMAGE)
+    fitting = image if network in CONVOLUTIONAL else SIGNAL if network == OF_SIGNALS else shape
     if shape != fitting:
         assert not stepped
     else:  # far from all may be refused

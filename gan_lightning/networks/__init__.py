@@ -7,6 +7,7 @@ from gan_lightning import namespace
 if TYPE_CHECKING:
     from gan_lightning.networks.autoencoder import *
     from gan_lightning.networks.conv1d import *
+    from gan_lightning.networks.course import *
     from gan_lightning.networks.dcgan import *
     from gan_lightning.networks.dirac import *
     from gan_lightning.networks.discriminator import *

@@ -9,7 +9,7 @@ from torch.nn.functional import embedding, one_hot
 from torch.nn.utils.parametrizations import _SpectralNorm, spectral_norm
 
 Norm = Literal["none", "batch", "layer", "group", "instance", "spectral"]
-OutputActivation = Literal["tanh", "sigmoid", "none"]
+OutputActivation = Literal["tanh", "sigmoid", "none", "rescaled_sigmoid"]
 Labels = Int[Tensor, " n"] | Float[Tensor, "n conditions"]  # classes, or conditions: as many numbers as `classes` says
 
 MOST_GROUPS = 32  # Wu and He 2018 (arXiv:1803.08494), section 3.1
@@ -156,9 +156,16 @@ def constrain_weights(network: nn.Module, norm: Norm) -> None:
                 spectral_norm(module)
 
 
+class RescaledSigmoid(nn.Tanh):
+    """A sigmoid whose [0, 1] is brought to [-1, 1]: 2 sigmoid(x) - 1, which is tanh(x / 2), and so counts as a tanh."""
+
+    def forward(self, x: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+        return torch.tanh(x / 2)
+
+
 def output_activation_layer(name: OutputActivation) -> nn.Module:
-    """The generator's last layer; images are to lie in [-1, 1], which of these only tanh ensures."""
-    layers = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "none": nn.Identity}
+    """The generator's last layer; images are to lie in [-1, 1], which tanh and the rescaled sigmoid ensure."""
+    layers = {"tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "none": nn.Identity, "rescaled_sigmoid": RescaledSigmoid}
     if name not in layers:
         raise ValueError(f"output_activation is {name!r}; there are {', '.join(layers)}")
     return layers[name]()

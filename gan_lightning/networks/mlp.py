@@ -2,8 +2,9 @@
 
 The shapes are those of the Coursera GAN specialisation's first assignment (generator z -> 128 -> 256 -> 512 -> 1024 ->
 image, discriminator image -> 512 -> 256 -> 128 -> 1), with three deviations: images lie in [-1, 1] (tanh) instead of
-[0, 1] (sigmoid), the output is reshaped to the image, and width, growth, depth and normalisation are arguments. With
-`growth` 1 they are the perceptrons of constant width that papers use for points in the plane.
+[0, 1] (sigmoid), the output is reshaped to the image, and width, growth, depth and normalisation are arguments. The
+first is undone inside the networks by a `rescaled_sigmoid` and `unit_interval`: images stay in [-1, 1] everywhere else.
+With `growth` 1 they are the perceptrons of constant width that papers use for points in the plane.
 """
 
 from collections.abc import Sequence
@@ -70,7 +71,8 @@ class MLPDiscriminator(Discriminator):
     """Samples (N, *sample_shape) -> logits (N,), or (N, outputs); see `Discriminator` for packs and labels.
 
     `blocks` blocks of Linear, normalisation, LeakyReLU(0.2); the last is `hidden_dim` wide and each earlier one
-    `growth` times as wide as its successor, so that the defaults give 512 -> 256 -> 128 -> 1.
+    `growth` times as wide as its successor, so that the defaults give 512 -> 256 -> 128 -> 1. `unit_interval` brings
+    samples in [-1, 1] to [0, 1] first, as the assignment's discriminator sees them.
     """
 
     def __init__(
@@ -84,8 +86,10 @@ class MLPDiscriminator(Discriminator):
         packing: PositiveInt = 1,
         classes: NonNegativeInt = 0,
         label_input: DiscriminatorLabels = "none",
+        unit_interval: bool = False,
     ) -> None:
         super().__init__(sample_shape, outputs, packing, classes, label_input)
+        self.unit_interval = unit_interval
         layers: list[nn.Module] = [nn.Flatten()]
         width = prod(self.input_shape)
         for block in reversed(range(blocks)):
@@ -95,6 +99,9 @@ class MLPDiscriminator(Discriminator):
         self.layers = nn.Sequential(*layers)
         self.build_head(nn.Linear(width, outputs), width)
         constrain_weights(self, norm)
+
+    def forward(self, samples: Float[Tensor, "n ..."], labels: Tensor | None = None) -> Float[Tensor, "n ..."]:
+        return super().forward((samples + 1) / 2 if self.unit_interval else samples, labels)
 
     def features(self, samples: Float[Tensor, "n ..."]) -> Float[Tensor, "n features"]:
         features: Tensor = self.layers(samples)

@@ -52,7 +52,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     # Names
     ("loss=wgan_gpp", ["loss", "wgan_gpp", "Did you mean wgan_gp?", "vanilla, wgan_clip, wgan_gp"]),
     ("dataset=digit", ["dataset", "digit", "Did you mean digits?"]),
-    ("experiment=coursera_week2", ["experiment", "coursera_week2", "Did you mean coursera_week"]),
+    ("experiment=course_w4", ["experiment", "course_w4", "Did you mean course_w4a"]),
     ("regularizer=[gradient_penalti]", ["regularizer", "gradient_penalti", "Did you mean gradient_penalty?"]),
     ("network=null", ["network", "null"]),
     ("los=wgan_gp", ["los", "wgan_gp", "Did you mean loss?"]),
@@ -75,6 +75,7 @@ MISTAKES: list[tuple[str, list[str]]] = [
     ("network.generator.norm=bach", ["network.generator.norm", "bach", "Did you mean batch?"]),
     ("network.generator._target_=os.system", ["network.generator._target_", "os.system", "gan_lightning"]),
     ("network=dcgan dataset.image_size=4", ["network=dcgan", "8x8", "4x4"]),
+    ("network=course", ["network=course", "28x28 pixels, got 8x8", "dataset.image_size=28", "network=dcgan"]),
     ("loss=r3gam", ["loss", "r3gam", "Did you mean r3gan?"]),
     ("regularizer=[r11]", ["regularizer", "r11", "Did you mean r1?"]),
     ("conditioning=projektion", ["conditioning", "projektion", "Did you mean projection?"]),

@@ -106,7 +106,7 @@ class TestNorms:
         assert output_activation_layer("tanh")(values).tolist() == pytest.approx([-0.46211716, 0.96402758], rel=1e-6)
         assert output_activation_layer("sigmoid")(values).tolist() == pytest.approx([0.37754067, 0.88079708], rel=1e-6)
         assert output_activation_layer("none")(values).tolist() == [-0.5, 2.0]
-        with unchecked(), pytest.raises(ValueError, match="output_activation is 'relu'; there are tanh, sigmoid, none"):
+        with unchecked(), pytest.raises(ValueError, match="is 'relu'; there are tanh, sigmoid, none, rescaled_sigmoid"):
             output_activation_layer("relu")
 
 
