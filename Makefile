@@ -5,7 +5,7 @@ STAMP := .venv/.installed
 WORKERS ?= 2
 LINES ?= 1000
 
-.PHONY: help setup train test quick fuzz mutants lint format type docs lock clean
+.PHONY: help setup train test quick fuzz mutants bench lint format type docs lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ fuzz: $(STAMP)  ## try LINES=1000 random command lines of each kind
 
 mutants: $(STAMP)  ## run the tests of losses/ against mutants of them
 	$(BIN)/python tests/mutants.py $(ARGS)
+
+bench: $(STAMP)  ## print what an iteration costs; ARGS="--root DIR" is where MNIST lies
+	$(BIN)/python benchmarks/iteration_cost.py $(ARGS)
 
 lint: $(STAMP)  ## check style
 	$(BIN)/ruff check .
