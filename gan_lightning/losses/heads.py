@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 
 from gan_lightning.losses.objectives import Terms
+from gan_lightning.precision import without_autocast
 from gan_lightning.ranks import rows_of_ranks
 from gan_lightning.types import NonNegativeFloat, NonNegativeInt, PositiveInt, check_ranges
 
@@ -184,7 +185,7 @@ class PullingAway:
         return {}
 
     def generator(self, fake: Float[Tensor, "m {self.outputs}"], drawn: Drawn) -> Terms:
-        with torch.autocast(fake.device.type, enabled=False):
+        with without_autocast(fake.device):
             own = normalize(fake.to(torch.promote_types(fake.dtype, torch.float32)), dim=1)
             directions = rows_of_ranks(own)
             count = len(directions)

@@ -37,6 +37,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.losses.augmentations import Transformation
+from gan_lightning.precision import without_autocast
 from gan_lightning.ranks import drawn_like, std_of_ranks
 from gan_lightning.schedules import Scheduled, number, scheduled_fields
 from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, check_ranges
@@ -129,7 +130,7 @@ def input_gradients(critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Te
     Differentiable with respect to the critic's weights (twice differentiable layers are asked for; batch normalisation
     mixes samples and voids the "each sample" above).
     """
-    with torch.autocast(samples.device.type, enabled=False):
+    with without_autocast(samples.device):
         samples = in_full_precision(samples).requires_grad_()
         # The sum over the batch gives each sample its own gradient, since no sample's logit depends on another sample.
         (gradient,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
@@ -297,7 +298,7 @@ class Consistency(Lazy):
 
     def mean_square(self, critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Tensor, ""]:
         """E (D(x) - D(T(x)))^2."""
-        with torch.autocast(samples.device.type, enabled=False):
+        with without_autocast(samples.device):
             samples = in_full_precision(samples)
             return (critic(samples) - critic(self.transformation.transform(samples))).square().mean()
 
@@ -329,7 +330,7 @@ class OrthogonalRegularization(Lazy):
 
     def distance(self, weight: Float[Tensor, " out in ..."]) -> Float[Tensor, ""]:
         """The squared Frobenius norm above, of one layer's weight."""
-        with torch.autocast(weight.device.type, enabled=False):
+        with without_autocast(weight.device):
             rows = weight.flatten(1)
             rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
             products = rows @ rows.T  # (out, out)

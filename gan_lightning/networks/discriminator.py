@@ -8,6 +8,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 from gan_lightning.networks.layers import encoded
+from gan_lightning.precision import without_autocast
 
 DiscriminatorLabels = Literal["none", "concat", "projection"]
 
@@ -76,7 +77,7 @@ class Discriminator(nn.Module):
             samples = torch.cat([samples, self.planes(labels, samples)], dim=1)
         features = self.features(samples)
         # In float32 also under autocast: losses compare logits, and half precision loses small differences.
-        with torch.autocast(features.device.type, enabled=False):
+        with without_autocast(features.device):
             return self.outputs_of(features.to(torch.promote_types(features.dtype, torch.float32)), labels)
 
     def outputs_of(

@@ -30,6 +30,7 @@ from gan_lightning.samples import Conditions, SampleSet
 from gan_lightning.sampling.drawing import label_of_each
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.schedules import Clock
+from gan_lightning.training import hooks
 from gan_lightning.training.clock import last_iteration, logs_after, serves_rounds
 from gan_lightning.training.compatibility import Circumstances, Parts, cautions, refuse, refuse_data
 from gan_lightning.training.critic_updates import CriticUpdates
@@ -99,6 +100,7 @@ class GAN(LightningModule):
         self.conditions: Conditions | None = None
         self.gathered = Gathered(self.discriminator.packing)
         self.batch_size = 1
+        self.spares_hooks = True  # which Lightning's trainer calls around gradients and steps
         self.means = RunningMeans()
         self.reported: dict[str, float] = {}  # the last means that were
 
@@ -110,20 +112,14 @@ class GAN(LightningModule):
     def adapter(self, regularizers: Regularizers | None = None) -> DiscriminatorAdapter:
         """The discriminator behind the transformations among some regularizers, by default this module's own."""
         regularizers = by_kind(self.regularizers) if regularizers is None else regularizers
+        if not regularizers.transformations:
+            return self.bare_adapter
         return replace(self.bare_adapter, transformations=regularizers.transformations)
 
     def clock(self, iteration: int, batch_size: int, last_iteration: int) -> Clock:
         """Where a run of `last_iteration` iterations (-1: without end) stands that shows `batch_size` reals a step."""
         last_images = -1 if last_iteration < 0 else self.critic_updates.updates_before(last_iteration) * batch_size
         return Clock(iteration, self.critic_updates.updates_before(iteration) * batch_size, last_iteration, last_images)
-
-    @property
-    def has_trainer(self) -> bool:
-        """Whether Lightning runs this module; a plain script may take its steps too."""
-        try:
-            return self.trainer is not None
-        except RuntimeError:  # which says that there is none
-            return False
 
     @torch.no_grad()
     def forward(self, count: int, labels: Tensor | None = None) -> Tensor:
@@ -168,14 +164,11 @@ class GAN(LightningModule):
     def on_train_start(self) -> None:
         # The networks are on their device now, so that their tensors can be held on to.
         self.update_average = self.ema.updater(self.ema_generator, self.generator)
+        self.spares_hooks = hooks.are_idle(self.trainer, self)
         self.reported = {}
 
-    def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Lightning's, and torch's own where there is no trainer."""
-        if not self.has_trainer:
-            loss.backward()
-        else:
-            super().manual_backward(loss, *args, **kwargs)
+    def on_train_end(self) -> None:
+        self.spares_hooks = True  # a plain script may take further steps
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An iteration, once its minibatches are there. Raises ValueError for a batch that the networks don't fit."""
@@ -276,9 +269,8 @@ class GAN(LightningModule):
                 terms[name], details[name] = weight_penalty.weight_penalty(self.discriminator)
         for name, detail in details.items():
             diagnostics |= {f"regularizer/{name}/{tag}": value for tag, value in detail.items()}
-        real_mean = of_real.logits.detach().mean()
         self.update("discriminator", terms, optimizer, log_norm, diagnostics)
-        return real_mean
+        return of_real.logits.detach().mean()
 
     def generator_step(
         self,
@@ -325,14 +317,20 @@ class GAN(LightningModule):
         With a trainer, only the step of an optimizer in Lightning's wrapper counts in `trainer.global_step`.
         """
         loss = torch.stack(list(terms.values())).sum() if len(terms) > 1 else next(iter(terms.values()))
-        optimizer.zero_grad()
-        self.manual_backward(loss)
+        hooks.clear_gradients(optimizer)
+        if self.spares_hooks:
+            loss.backward()
+        else:
+            self.manual_backward(loss)
         if log_norm:
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             scaler = self.trainer.scaler  # of 16-mixed, which scales losses against underflow
             norm = nn.utils.get_total_norm(gradients) / (scaler.get_scale() if scaler else 1.0)
             self.means.add({f"gradient_norm/{network}": norm})
-        if not self.has_trainer or isinstance(optimizer, LightningOptimizer):
+        if self.spares_hooks:
+            with hooks.counted(optimizer) as own:
+                own.step()
+        elif isinstance(optimizer, LightningOptimizer):
             optimizer.step()
         else:
             self.trainer.strategy.optimizer_step(optimizer, do_nothing_closure, self)

@@ -1,0 +1,58 @@
+"""Whether anybody has anything to do at the hooks that Lightning calls around gradients and steps.
+
+Each costs a call for every callback and a look at the profiler, beside which a small
+network's gradients take little.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.plugins.precision import MixedPrecision, Precision
+from pytorch_lightning.profilers import PassThroughProfiler
+from pytorch_lightning.strategies import SingleDeviceStrategy
+from torch.optim import Optimizer
+
+HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
+
+
+def are_idle(trainer: Trainer, module: LightningModule) -> bool:
+    """Whether torch's own `backward` and `step` do all that Lightning's would.
+
+    With a strategy, a plugin or a profiler of one's own, a scaler, or a hook that the module or a callback implements,
+    they don't.
+    """
+    plugin = trainer.precision_plugin
+    is_plain = type(trainer.strategy) is SingleDeviceStrategy and type(trainer.profiler) is PassThroughProfiler  # type: ignore[attr-defined]
+    scales = type(plugin) not in (Precision, MixedPrecision) or getattr(plugin, "scaler", None) is not None
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return (
+        is_plain
+        and not scales
+        and all(inherits(module, LightningModule, hook) for hook in (*HOOKS, "backward", "manual_backward"))
+        and all(inherits(callback, Callback, hook) for callback in callbacks for hook in HOOKS)
+    )
+
+
+def inherits(part: object, base: type, method: str) -> bool:
+    """Whether a method of an object is still that of a base class."""
+    return getattr(getattr(part, method), "__func__", None) is getattr(base, method)
+
+
+@contextmanager
+def counted(optimizer: Optimizer | LightningOptimizer) -> Iterator[Optimizer]:
+    """torch's own optimizer, to be asked for a step that counts in `trainer.global_step` if it was wrapped."""
+    if not isinstance(optimizer, LightningOptimizer):
+        yield optimizer
+        return
+    optimizer._on_before_step()
+    yield optimizer.optimizer
+    optimizer._on_after_step()
+
+
+def clear_gradients(optimizer: Optimizer | LightningOptimizer) -> None:
+    """`optimizer.zero_grad()`, without its look at torch's profiler."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None

@@ -1,0 +1,128 @@
+"""Lightning's hooks around gradients and steps: called where somebody has implemented one, passed by elsewhere."""
+
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.plugins.precision import MixedPrecision
+from pytorch_lightning.strategies import SingleDeviceStrategy, Strategy
+from torch import Tensor, nn
+
+from gan_lightning.losses.objectives import Vanilla
+from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
+from gan_lightning.precision import without_autocast
+from gan_lightning.training import hooks
+from gan_lightning.training.gan import GAN
+
+HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
+RUN = ("loss=wgan_gp", "loss.n_critic=2", "trainer.max_steps=3")
+UPDATES = 3 * (2 + 1)
+SGD = partial(torch.optim.SGD, lr=0.01)
+
+
+def count(calls: list[str], name: str) -> Any:
+    return lambda self, *arguments: calls.append(name)
+
+
+def gan(kind: type[GAN] = GAN) -> GAN:
+    generator = MLPGenerator(3, (2, 3, 3), hidden_dim=6, blocks=1)
+    return kind(generator, MLPDiscriminator((2, 3, 3), hidden_dim=6, blocks=1), Vanilla(), SGD, SGD)
+
+
+def trainer(**options: Any) -> Trainer:
+    return Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False, **options)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_a_callbacks_hook_is_called_at_each_update_and_changes_nothing(tiny, watch, same, hook):
+    plain = tiny("plain", *RUN)
+    calls: list[str] = []
+    watch(type("Hooked", (Callback,), {hook: count(calls, hook)})())
+    hooked = tiny("hooked", *RUN)
+    assert calls == [hook] * UPDATES
+    for part in ("state_dict", "optimizer_states", "global_step"):
+        same(hooked.checkpoint()[part], plain.checkpoint()[part])
+
+
+def test_a_hook_may_change_gradients(tiny, watch):
+    class Still(Callback):
+        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    parameter.grad = None
+
+    trained = tiny("trained", *RUN).weights("discriminator")
+    watch(Still())
+    still, shorter = (
+        tiny(f"still{steps}", *RUN, f"trainer.max_steps={steps}").weights("discriminator") for steps in (3, 1)
+    )
+    assert all(torch.equal(value, still[name]) for name, value in shorter.items())
+    assert not all(torch.equal(value, still[name]) for name, value in trained.items())
+
+
+def test_without_a_hook_lightning_is_passed_by(tiny, monkeypatch):
+    def refuse(self: Strategy, *arguments: Any, **options: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(Strategy, "backward", refuse)
+    monkeypatch.setattr(Strategy, "optimizer_step", refuse)
+    assert tiny("run", *RUN).checkpoint()["global_step"] == 3
+
+
+@pytest.mark.parametrize("method", [*HOOKS, "backward", "manual_backward"])
+def test_a_modules_own_method_is_called(method):
+    own = type("Own", (GAN,), {method: lambda self, *arguments, **options: None})
+    assert hooks.are_idle(trainer(), gan())
+    assert not hooks.are_idle(trainer(), gan(own))
+
+
+def test_a_method_given_to_one_callback_is_called():
+    callback = Callback()
+    assert hooks.are_idle(trainer(callbacks=[callback]), gan())
+    callback.on_after_backward = lambda trainer, pl_module: None  # type: ignore[method-assign]
+    assert not hooks.are_idle(trainer(callbacks=[callback]), gan())
+
+
+class OwnStrategy(SingleDeviceStrategy):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("options", "idle"),
+    [
+        ({"precision": "bf16-mixed"}, True),
+        ({"plugins": [MixedPrecision("16-mixed", "cpu", SimpleNamespace())]}, False),  # a scaler
+        ({"precision": "64-true"}, False),
+        ({"profiler": "simple"}, False),
+        ({"strategy": OwnStrategy("cpu")}, False),
+        ({"strategy": "ddp_find_unused_parameters_true"}, False),
+    ],
+)
+def test_a_trainer_that_does_more_is_not_passed_by(options, idle):
+    assert hooks.are_idle(trainer(**options), gan()) == idle
+
+
+def test_gradients_are_cleared_as_torch_does_it():
+    network = nn.Linear(2, 1)
+    optimizer = SGD(network.parameters())
+    network(torch.ones(1, 2)).sum().backward()
+    hooks.clear_gradients(optimizer)
+    assert [parameter.grad for parameter in network.parameters()] == [None, None]
+
+
+def test_autocast_is_kept_out_where_it_is_on_alone():
+    samples, weight = torch.rand(2, 3), torch.rand(3, 3)
+
+    def product() -> Tensor:
+        with without_autocast(samples.device):
+            return samples @ weight
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (samples @ weight).dtype == torch.bfloat16
+        assert product().dtype == torch.float32
+        assert (samples @ weight).dtype == torch.bfloat16
+    assert without_autocast(samples.device) is without_autocast(samples.device)
+    assert torch.equal(product(), samples @ weight)
