@@ -56,7 +56,12 @@ KEYS = {
 ARGUMENTS = {"image_shape": "sample_shape"}  # of networks and of the data module
 RESOLVERS = {"default_steps": "default_iterations"}
 # What a configuration of today has and an earlier one lacks.
-ADDED: dict[str, Any] = {"plugins": [], "callbacks": {}, "optimize": None}
+ADDED: dict[str, Any] = {
+    "plugins": [],
+    "callbacks": {},
+    "optimize": None,
+    "sweep": {"resume": None, "fail_fast": False},
+}
 VALUES = {"advice": {"on": True, "off": False}}
 
 

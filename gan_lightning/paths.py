@@ -17,7 +17,7 @@ WRITTEN = (*(f"{node}.cache_dir" for node in NODES), "extractor.cache_dir")
 LABELS = tuple(f"{node}.labels" for node in NODES)  # which are looked for from the data set's root on
 SWEPT = (*READ, *WRITTEN, *LABELS)  # of which a sweep may try several
 NAMED = (*ROOTS, "hydra.run.dir", "hydra.sweep.dir", "run", "out")  # where null would be no path, and so is a name
-KEYS = tuple(dict.fromkeys((*NAMED, *SWEPT, "resume", "root", "folder")))
+KEYS = tuple(dict.fromkeys((*NAMED, *SWEPT, "resume", "sweep.resume", "root", "folder")))
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
 PLAIN = re.compile(r"[\w./-]+")
 # One text in quotes, in which these have an odd number of backslashes before them.

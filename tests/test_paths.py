@@ -3,21 +3,21 @@
 import os
 import random
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gan_lightning import UserError
-from gan_lightning.commands.launcher import how_to_go_on
 from gan_lightning.commands.sample import Sampling
+from gan_lightning.commands.sweep_resume import command_to_go_on
 from gan_lightning.config.compose import parse
 from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
 from gan_lightning.paths import KEYS, override_value, shell_word, typed, whole, with_home, with_paths
 from gan_lightning.runs.results import Run
 from gan_lightning.runs.summary import at_once, summarise
+from gan_lightning.studies.sweep_folder import Sweep
 from gan_lightning.watching.loggers import Events
 
 CHARACTERS = "ab12.-_~=,:;#()[]{}<>$'\"\\`!?*&|%@^ \t\n\x1b数д🎲é\u202e"
@@ -183,12 +183,14 @@ def test_so_can_what_a_stop_at_once_says(here: Path) -> None:
         assert read(in_bash(told.removesuffix(" goes on from the last checkpoint."))[0]) == Path(name)
 
 
-def test_so_can_how_a_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    arguments = ["-m", "seed=1,2", *(f"hydra.sweep.dir={override_value(name)}" for name in NAMES[:30])]
-    monkeypatch.setattr(sys, "argv", ["gan-lightning", *arguments])
-    line = how_to_go_on().partition("python -m gan_lightning ")[2]
-    assert line.isprintable()
-    assert in_bash(line) == arguments
+def test_so_can_how_a_sweep_goes_on(here: Path) -> None:
+    for name in NAMES[:30]:
+        noted = Sweep([f"plugins={override_value(name)}", "seed=1,2"], flags=[f"--config-dir={name}"])
+        line = command_to_go_on(Path(name), noted).partition("python -m gan_lightning ")[2]
+        assert line.isprintable()
+        multirun, resumed, *settings = in_bash(line)
+        assert (multirun, settings) == ("-m", [f"--config-dir={name}", f"plugins={override_value(name)}"])
+        assert read(resumed) == Path(name)
 
 
 def test_events_lie_in_the_folder_of_that_name(here: Path) -> None:

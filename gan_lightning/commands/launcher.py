@@ -1,7 +1,7 @@
-"""A sweep's launcher: every job in a process of its own, so that none can take another with it.
+"""A sweep's own launcher: every job in a process of its own, so that none can take another with it.
 
 A process a job also means that a job's distributed ranks are started like a single run's, that memory is given back
-between jobs, and that this parent never imports torch.
+between jobs, and that this parent never imports torch. Its jobs end with it, whatever ends it.
 """
 
 import os
@@ -22,49 +22,36 @@ from hydra.errors import CompactHydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, flag_override, open_dict
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from gan_lightning.commands.jobs import JOB, LISTS_JOBS, add_job, is_complete
 from gan_lightning.errors import printable
-from gan_lightning.paths import override_value, shell_word
-from gan_lightning.processes import LEASH, REQUEUES, STOPPED, Stopped, requeue
-from gan_lightning.runs import results
+from gan_lightning.paths import override_value
+from gan_lightning.processes import LEASH, STOPPED, Stopped
 from gan_lightning.runs.outcome import Optimize, outcome
+from gan_lightning.studies import endings
+from gan_lightning.studies.endings import FAILED, FINISHED, REFUSED, Ending
 from gan_lightning.types import PositiveInt
 
 POLL_SECONDS = 0.2
-LAST_LINES = 15
 CONSOLE = "console.log"
+LAST_WORDS = 4096  # bytes at the end of a job's output
 
 
-class SweepFailed(CompactHydraException):
-    """Some jobs of a sweep failed; Hydra prints the message alone and exits with status 1."""
+class JobFailed(CompactHydraException):
+    """What a sweeper that searches is told of a job that has failed."""
 
 
 @dataclass
 class Job:
     """One job: its overrides, its folder and, once started, its process."""
 
-    number: int
     overrides: list[str]
     folder: Path
     accelerator: str
     chdir: bool = False  # into its folder, as hydra.job.chdir asks
     optimize: Optimize = None  # what is told of it when it has finished
-    name: str = ""
+    is_complete: bool = False  # by an earlier attempt
     process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    seconds: float = 0.0
-
-    @property
-    def status(self) -> str:
-        if self.process is None:
-            return "not started"
-        code = self.process.returncode
-        # Negative, if it came once more when Python had ended already.
-        stopped = {sign: "stopped" for status in STOPPED.values() for sign in (status, 128 - status)}
-        return ({0: "finished", 2: "refused"} | stopped).get(code, f"failed ({code})")
 
 
 class ProcessLauncher(Launcher):
@@ -78,80 +65,113 @@ class ProcessLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         setup_globals()
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
         jobs = [self.prepare(list(overrides), initial_job_idx + k) for k, overrides in enumerate(job_overrides)]
         at_once = min(len(jobs), self.jobs or default_jobs(jobs))
-        shared = name_jobs(jobs, self.config.hydra.job.config.override_dirname.exclude_keys)
-        console.print(Text(printable(f"{len(jobs)} jobs, {at_once} at a time, in {self.config.hydra.sweep.dir}")))
-        waiting, running = list(jobs), list[Job]()
-        stopped_by = 0
         read, write = os.pipe()  # whose end the jobs see if this process is killed
+        try:
+            stopped_by = self.run([job for job in jobs if not job.is_complete], at_once, read)
+        finally:
+            os.close(read)
+            os.close(write)
+        if stopped_by:
+            raise Stopped(stopped_by)
+        return [self.job_return(job) for job in jobs]
+
+    def run(self, waiting: list[Job], at_once: int, leash: int) -> int:
+        """Runs jobs, so many at once; returns the number of the signal that has stopped them, or 0."""
+        running, stopped_by = list[Job](), 0
         while waiting or running:
             try:
                 while waiting and len(running) < at_once:
-                    running.append(self.start(waiting.pop(0), at_once, console, read))
+                    running.append(self.start(waiting.pop(0), at_once, leash))
                 time.sleep(POLL_SECONDS)
                 for job in [job for job in running if job.process and job.process.poll() is not None]:
                     running.remove(job)
-                    report(job, at_once > 1, console)
+                    if note_end(job) and self.config.sweep.fail_fast:
+                        waiting.clear()
+                        send(running, signal.SIGTERM)
             except Stopped as stop:
                 stopped_by = stopped_by or stop.number
                 waiting.clear()
-                for job in running:  # they save before they end, unless told so twice
-                    assert job.process is not None
-                    job.process.send_signal(stop.number)
-        os.close(read)
-        os.close(write)
-        Console().print(table(jobs, shared))
-        if stopped_by:
-            told = f"Stopped by {signal.Signals(stopped_by).name}. {how_to_go_on()}"
-            console.print(Text(printable(told)))
-            if stopped_by in REQUEUES and (told_of_slurm := requeue()):
-                console.print(Text(printable(told_of_slurm)))
-            sys.exit(128 + stopped_by)
-        return [self.job_return(job) for job in jobs]
+                send(running, stop.number)
+        return stopped_by
 
     def prepare(self, overrides: list[str], number: int) -> Job:
-        """Composes a job's config, for its folder."""
+        """Composes a job's config, for its folder, and enters it in the sweep's list."""
         config = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
         with open_dict(config):
             config.hydra.job.id, config.hydra.job.num = str(number), number
-        folder = Path(config.hydra.sweep.dir) / str(config.hydra.sweep.subdir)
+        sweep = Path(config.hydra.sweep.dir)
+        folder = sweep / str(config.hydra.sweep.subdir)
+        own = list(filter_overrides(overrides))
+        add_job(sweep, folder, own)
         accelerator, chdir = str(config.trainer.accelerator), bool(config.hydra.job.chdir)
-        return Job(number, list(filter_overrides(overrides)), folder, accelerator, chdir, config.optimize)
+        return Job(own, folder, accelerator, chdir, config.optimize, is_complete(config, folder))
 
-    def start(self, job: Job, at_once: int, console: Console, leash: int) -> Job:
-        """Starts a job's process; with several at a time its output goes to a file in its folder."""
-        console.print(Text(printable(f"#{job.number} {job.name}")))
+    def start(self, job: Job, at_once: int, leash: int) -> Job:
+        """Starts a job's process, whose output goes to a file in its folder."""
         flags = get_args_parser().parse_intermixed_args()
         command = [sys.executable, "-m", "gan_lightning", "train", *job.overrides]
         command += ["hydra.mode=RUN", f"hydra.run.dir={override_value(job.folder)}"]
         command += ["hydra.job.chdir=true"] if job.chdir else []
         for flag, value in (("dir", flags.config_dir), ("name", flags.config_name), ("path", flags.config_path)):
             command += [f"--config-{flag}", value] if value else []
-        environment = os.environ | {LEASH: str(leash)}
-        start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
-        # A group of its own, so that Ctrl-C comes to the jobs once, from here.
-        start = partial(start, command, env=environment, pass_fds=(leash,), process_group=0)
+        environment = os.environ | {LEASH: str(leash), JOB: str(job.folder.absolute())}
         if at_once > 1:
             # Threads of simultaneous jobs would fight for the cores.
             environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // at_once)))
-            job.folder.mkdir(parents=True, exist_ok=True)
-            with (job.folder / CONSOLE).open("wb") as output:
-                job.process = start(stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        else:
-            job.process = start()
-        job.started = time.monotonic()
+        # A group of its own, so that Ctrl-C comes to the jobs once, from here.
+        start: Callable[..., subprocess.Popen[bytes]] = subprocess.Popen
+        start = partial(start, command, env=environment, pass_fds=(leash,), process_group=0)
+        job.folder.mkdir(parents=True, exist_ok=True)
+        endings.forget(job.folder)
+        with (job.folder / CONSOLE).open("wb") as output:
+            job.process = start(stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         return job
 
     def job_return(self, job: Job) -> JobReturn:
+        """What the sweeper is told. One that lists its jobs would end at the first that has failed."""
         result = JobReturn(overrides=job.overrides, working_dir=str(job.folder))
-        if job.status == "finished":
-            result.status, result.return_value = JobStatus.COMPLETED, outcome(job.optimize, job.folder)
+        status, cause, _ = endings.state_of(job.folder)
+        if status in FINISHED or LISTS_JOBS in self.config.hydra.sweeper._target_:
+            result.status = JobStatus.COMPLETED
+            result.return_value = outcome(job.optimize, job.folder) if status in FINISHED else None
         else:
             result.status = JobStatus.FAILED
-            result.return_value = SweepFailed(f"Job #{job.number} ({job.name}) {job.status}; see {job.folder}.")
+            result.return_value = JobFailed(printable(f"{job.folder}: {status} ({cause})."))
         return result
+
+
+def send(jobs: Sequence[Job], number: int) -> None:
+    """Sends jobs a signal: they save before they end, unless told so twice."""
+    for job in jobs:
+        assert job.process is not None
+        job.process.send_signal(number)
+
+
+def note_end(job: Job) -> bool:
+    """Whether a job has failed, which is noted in its folder where it has not done so itself."""
+    assert job.process is not None
+    code = job.process.returncode
+    # Negative, if it came once more when Python had ended already.
+    if code == 0 or code in STOPPED.values() or 128 - code in STOPPED.values():
+        return False
+    if endings.find(job.folder) is None:
+        endings.write(job.folder, Ending(REFUSED if code == 2 else FAILED, last_words(job.folder, code)))
+    return True
+
+
+def last_words(folder: Path, code: int) -> str:
+    """Why a process has ended that has left no reason: the signal, or the last line that it has printed."""
+    if code < 0:
+        known = {number.value: number.name for number in signal.Signals}
+        return f"killed by {known.get(-code, f'signal {-code}')}" + (
+            ", perhaps for want of memory" if -code == signal.SIGKILL else ""
+        )
+    with (folder / CONSOLE).open("rb") as file:
+        file.seek(-min(LAST_WORDS, os.fstat(file.fileno()).st_size), os.SEEK_END)
+        lines = [line for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    return printable(lines[-1] if lines else f"it has ended with {code}")
 
 
 def tell_other_ranks() -> None:
@@ -164,52 +184,8 @@ def tell_other_ranks() -> None:
         config.hydra.run.dir = override_value(config.hydra.run.dir)[1:-1]
 
 
-def how_to_go_on() -> str:
-    """What to type after a sweep that was stopped; its folder is among the arguments by now."""
-    return f"What is missing is done by python -m gan_lightning {' '.join(map(shell_word, sys.argv[1:]))}"
-
-
 def default_jobs(jobs: Sequence[Job]) -> int:
     """One job a core where nothing but the CPU computes; one where jobs would share a GPU."""
     has_gpu = Path("/dev/nvidia0").exists() or Path("/dev/kfd").exists() or sys.platform == "darwin"
     on_cpu = all(job.accelerator == "cpu" or (job.accelerator == "auto" and not has_gpu) for job in jobs)
     return (os.cpu_count() or 1) if on_cpu else 1
-
-
-def name_jobs(jobs: Sequence[Job], shared_keys: Sequence[str] = ()) -> str:
-    """Names each job by the overrides in which they differ; returns the ones that all have.
-
-    Of one job, which a sweeper may ask for at a time, those are the overrides of the `shared_keys`.
-    """
-    shared = set(jobs[0].overrides).intersection(*(job.overrides for job in jobs))
-    if len(jobs) == 1:
-        shared = {text for text in shared if text.partition("=")[0].lstrip("+~") in shared_keys}
-    for job in jobs:
-        job.name = " ".join(text for text in job.overrides if text not in shared) or "defaults"
-    return " ".join(text for text in jobs[0].overrides if text in shared)
-
-
-def report(job: Job, captured: bool, console: Console) -> None:
-    """One line when a job has ended, and the last lines of its output when it failed unseen."""
-    job.seconds = time.monotonic() - job.started
-    console.print(Text(printable(f"#{job.number} {job.name}: {job.status} after {job.seconds:.0f} s")))
-    if captured and job.status not in ("finished", "stopped"):
-        lines = (job.folder / CONSOLE).read_text(errors="replace").splitlines()[-LAST_LINES:]
-        console.print(Text("\n".join(f"    {printable(line)}" for line in lines)))
-
-
-def table(jobs: Sequence[Job], shared: str) -> Table:
-    """One row a job, from what its folder says."""
-    result = Table(title=Text(printable(f"Sweep {shared}".strip())))
-    result.add_column("job", overflow="fold")
-    for name in ("status", "iterations", "seconds", "loss D", "loss G"):
-        result.add_column(name, no_wrap=True)
-    for job in jobs:
-        found = results.find(job.folder)
-        metrics = found.metrics if found else {}
-        values = [metrics.get(name) for name in ("loss/discriminator", "loss/generator")]
-        losses = ["-" if value is None else f"{value:.3f}" for value in values]
-        iteration = str(found.iteration) if found else "-"
-        status = found.status if found and job.status == "finished" else job.status
-        result.add_row(Text(printable(job.name)), printable(status), iteration, f"{job.seconds:.0f}", *losses)
-    return result

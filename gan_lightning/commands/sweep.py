@@ -5,21 +5,25 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from hydra import compose as hydra_compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
+from hydra.core.utils import filter_overrides
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_lightning.commands.jobs import within
 from gan_lightning.commands.launcher import ProcessLauncher
+from gan_lightning.commands.sweep_resume import note, require_same, resumed
 from gan_lightning.config.annotations import show
 from gan_lightning.config.check import check
-from gan_lightning.config.compose import compose
+from gan_lightning.config.compose import compose, parse
 from gan_lightning.config.containers import without_hydra
 from gan_lightning.config.mistakes import NOT_COMPOSED, first_line
 from gan_lightning.config.schema import TRAINING
@@ -28,6 +32,8 @@ from gan_lightning.errors import UserError, reason
 from gan_lightning.paths import override_value
 from gan_lightning.processes import was_requeued
 from gan_lightning.runs.folders import folder_named, require_writable, reserve
+from gan_lightning.runs.ownership import own
+from gan_lightning.studies.sweep_folder import SWEEP, SweepJob
 
 LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 # Interpolations whose values depend on a job's number and overrides alone, as those in this project's own folder names.
@@ -42,8 +48,18 @@ EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
 INTERPOLATION = re.compile(r"\$\{\s*([\w.]+)")
 
 
-def plan_sweep(sources: Sources, overrides: list[str], parsed: Sequence[Override]) -> list[str]:
-    """Checks a sweep's jobs, and fixes its folder: what Hydra is to compose. Raises UserError for a mistake."""
+class PlannedSweep(NamedTuple):
+    """What Hydra is to compose, the sweep's folder, and whether its jobs leave the terminal alone."""
+
+    overrides: list[str]
+    folder: Path
+    is_quiet: bool
+
+
+def plan_sweep(sources: Sources, parsed: Sequence[Override]) -> PlannedSweep:
+    """Checks a sweep's jobs, and fixes its folder, which belongs to this process. Raises UserError for a mistake."""
+    resuming, asked = resumed(sources, parsed)
+    parsed = parse(asked)
     by_sweeper = any(not o.is_discrete_sweep() for o in parsed if o.is_sweep_override())
     by_sweeper = by_sweeper or any(o.key_or_group == "hydra/sweeper" for o in parsed)
     jobs = [] if by_sweeper else jobs_of(parsed)
@@ -51,6 +67,8 @@ def plan_sweep(sources: Sources, overrides: list[str], parsed: Sequence[Override
     # no run.
     single = [o.input_line or "" for o in parsed if not o.is_sweep_override()]
     config = job_of(sources, jobs[0], 0) if jobs else compose(sources, single, TRAINING)
+    if config.sweep.resume is not None:
+        raise UserError(f"sweep.resume is {config.sweep.resume} in a file, but it belongs on the command line.")
     require_launchable(config)
     if config.hydra.sweeper._target_ != SWEEPER:
         jobs = []  # which are found while it runs, and checked as they come
@@ -58,16 +76,32 @@ def plan_sweep(sources: Sources, overrides: list[str], parsed: Sequence[Override
         refuse_distributions(parsed)
     check_jobs(sources, jobs)
     added = [*without_shared(config, parsed), *directions(config, parsed)]
-    require_own_folders(sources, config, jobs)
-    overrides = overrides if is_composable(sources, single) else [as_sweep(each) for each in parsed]
-    overrides = [*overrides, *added]
-    folder = Path(folder_named(config, "hydra.sweep.dir"))
-    if any(o.key_or_group == "hydra.sweep.dir" for o in parsed):
+    places = require_own_folders(sources, config, jobs)
+    is_named = any(o.key_or_group == "hydra.sweep.dir" for o in parsed)
+    folder = place_of_sweep(config, resuming, is_named)
+    noted = [SweepJob(within(folder / at, folder), own_of(job)) for at, job in zip(places, jobs, strict=True)]
+    if (folder / SWEEP).exists():
+        noted = require_same(sources, folder, asked, noted, may_grow=resuming is not None)
+    note(folder, sources, asked, noted)
+    overrides = asked if is_composable(sources, single) else [as_sweep(each) for each in parsed]
+    added += [] if is_named else [f"hydra.sweep.dir={override_value(folder)}"]
+    return PlannedSweep([*overrides, *added], folder, config.hydra.launcher._target_ == LAUNCHER)
+
+
+def own_of(job: Sequence[str]) -> list[str]:
+    """A job's overrides but for Hydra's, as launchers hand them on."""
+    return list(filter_overrides(job))
+
+
+def place_of_sweep(config: DictConfig, resuming: Path | None, is_named: bool) -> Path:
+    """The folder for a sweep, made if it isn't there, and owned by this process from now on."""
+    folder = resuming or Path(folder_named(config, "hydra.sweep.dir"))
+    if is_named or resuming:
         require_writable(folder, "hydra.sweep.dir")
-        return overrides  # a job that has been there goes on
-    if not (was_requeued() and folder.is_dir()):  # else the jobs there are gone on with
+    elif not (was_requeued() and folder.is_dir()):  # else the jobs there are gone on with
         folder = reserve(str(folder), "hydra.sweep.dir")
-    return [*overrides, f"hydra.sweep.dir={override_value(folder)}"]
+    own(folder, "hydra.sweep.dir")
+    return folder
 
 
 def without_shared(config: DictConfig, parsed: Sequence[Override]) -> list[str]:
@@ -202,8 +236,8 @@ def as_sweep(override: Override) -> str:
     return f"{override.get_key_element()}=choice({override.get_value_element_as_str()})"
 
 
-def require_own_folders(sources: Sources, config: DictConfig, jobs: Sequence[list[str]]) -> None:
-    """Raises UserError if two jobs would have the same folder."""
+def require_own_folders(sources: Sources, config: DictConfig, jobs: Sequence[list[str]]) -> list[str]:
+    """The jobs' folders within the sweep's. Raises UserError if two would have the same."""
     with sources.open() as loader:
         found: dict[str, list[str]] = {}
         for job, folder in zip(jobs, folders(loader, config, jobs), strict=True):
@@ -216,6 +250,7 @@ def require_own_folders(sources: Sources, config: DictConfig, jobs: Sequence[lis
                 f"Each job of a sweep has a folder of its own, but {problem} ({folder}); hydra.sweep.subdir names the"
                 " folders, and hydra.sweep.subdir='${hydra.job.num}' numbers them."
             )
+    return list(found)
 
 
 def folders(loader: ConfigLoader, config: DictConfig, jobs: Sequence[list[str]]) -> Iterator[str]:

@@ -10,19 +10,24 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_lightning.commands.conducting import conduct
 from gan_lightning.commands.flags import hydra_in_a_paragraph, read_flags
 from gan_lightning.commands.help import help_text
-from gan_lightning.commands.launcher import ProcessLauncher, how_to_go_on, tell_other_ranks
+from gan_lightning.commands.jobs import JOB, do_job, noted
+from gan_lightning.commands.launcher import ProcessLauncher, tell_other_ranks
 from gan_lightning.commands.sweep import plan_sweep
 from gan_lightning.config.check import ALLOWED
 from gan_lightning.config.compose import compose, parse, replacements, with_plugins
@@ -40,6 +45,7 @@ from gan_lightning.processes import (
     Stopped,
     end_with_parent,
     is_first_process,
+    leashed,
     requeue,
     stop_if_asked,
 )
@@ -79,7 +85,8 @@ def main(arguments: list[str]) -> int:
     """Checks the command line, then lets Hydra run it: once, or once a job of a sweep. Returns the exit status."""
     end_with_parent()
     try:
-        return start(arguments)
+        with noted_of_a_job():
+            return start(arguments)
     except Stopped as stop:
         if stop.number in REQUEUES:
             ask_for_requeue()
@@ -99,6 +106,7 @@ def start(arguments: list[str]) -> int:
         sources, overrides = sources_of(flags), flags.overrides
     else:
         sources, overrides = with_plugins(sources_of(flags), with_paths(flags.overrides))
+    sweep = None
     if flags.help:
         print(help_text(sources.own))
         return 0
@@ -106,11 +114,17 @@ def start(arguments: list[str]) -> int:
         compose(sources, overrides, TRAINING)  # for the sake of its messages
     if not (flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
         asked = sources
-        sources, overrides = plan(sources, overrides, flags.multirun)
+        sources, overrides, sweep = plan(sources, overrides, flags.multirun)
         if sources != asked:  # a resumed run's config is its own, whatever --config-name and --config-dir say
             options = []
     Plugins.instance().register(ProcessLauncher)
-    program, sys.argv = sys.argv, [sys.argv[0], *options, *overrides]
+    arguments = [*options, *overrides]
+    return conduct(*sweep, partial(launch, sources, arguments)) if sweep else launch(sources, arguments)
+
+
+def launch(sources: Sources, arguments: list[str]) -> int:
+    """Has Hydra run what was planned. Returns the exit status."""
+    program, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:
         register_resolvers()  # for --cfg with --resolve, which composes nothing before
         with sources.searched(), hydra_in_a_paragraph():
@@ -136,7 +150,7 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
     named = [f"plugins={json.dumps(list(plugins))}"] if plugins else []
     with resolvers_of_its_own():
         try:
-            sources, planned = plan(*with_plugins(sources, [*with_paths(overrides), *named]), multirun=False)
+            sources, planned, _ = plan(*with_plugins(sources, [*with_paths(overrides), *named]), multirun=False)
             config = compose(sources, planned, TRAINING)
             return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
         except Stopped as stop:
@@ -166,7 +180,15 @@ def require_folder(path: Path) -> None:
         raise UserError(f"There is no folder of configs {path}.")
 
 
-def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Sources, list[str]]:
+class Planned(NamedTuple):
+    """What Hydra is to compose, and of a sweep its folder, and whether its jobs leave the terminal alone."""
+
+    sources: Sources
+    overrides: list[str]
+    sweep: tuple[Path, bool] | None = None
+
+
+def plan(sources: Sources, overrides: list[str], multirun: bool) -> Planned:
     """Checks the overrides and fixes the folder: what Hydra is to compose. Raises UserError for a mistake."""
     with sources.open() as loader:
         parsed = parse(overrides, loader)
@@ -176,19 +198,27 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> tuple[Source
         if resumed:
             raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
         tell_replacements(sources, single)
-        return sources, plan_sweep(sources, overrides, parsed)
+        return planned_sweep(sources, parsed)
     # A run that is named has a config of its own, whose keys the defaults may not have.
     asked = [] if resumed and resumed[-1].value() not in (None, "auto") else single
     config = compose(sources, asked, TRAINING)
     tell_replacements(sources, asked)
     if config.hydra.mode == RunMode.MULTIRUN:
-        return sources, plan_sweep(sources, overrides, parsed)
+        return planned_sweep(sources, parsed)
+    if config.sweep.resume is not None:
+        raise UserError(f"sweep.resume is {config.sweep.resume}, which goes on with a sweep; add -m (--multirun).")
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).{one_path(several)}")
     # It may stand in a configuration of one's own, too.
     if (which := resumed[-1].value() if resumed else config.resume) is not None:
-        return resume(sources, config, os.path.expanduser(str(which)), single)
-    return begin(sources, config, single)
+        return Planned(*resume(sources, config, os.path.expanduser(str(which)), single))
+    return Planned(*begin(sources, config, single))
+
+
+def planned_sweep(sources: Sources, parsed: Sequence[Override]) -> Planned:
+    """The plan of a sweep."""
+    overrides, folder, is_quiet = plan_sweep(sources, parsed)
+    return Planned(sources, overrides, (folder, is_quiet))
 
 
 def tell_replacements(sources: Sources, overrides: Sequence[str]) -> None:
@@ -279,36 +309,38 @@ def is_resumable(key: str) -> bool:
 def task(config: DictConfig) -> Outcome:
     """One run, inside Hydra: in this process, in the folder that Hydra has made. Returns what a sweeper is told."""
     hydra_config = HydraConfig.get()
-    is_sweep = hydra_config.mode == RunMode.MULTIRUN
+    if hydra_config.mode == RunMode.MULTIRUN:
+        with enough_memory("What this job is to do"):
+            return do_job(config, hydra_config)
     try:
         from gan_lightning.runs.run import run_experiment
 
-        if not is_sweep:
-            tell_other_ranks()
-        with enough_memory("What this run is to do"):
-            place = hydra_config.runtime
+        tell_other_ranks()
+        place = hydra_config.runtime
+        with noted_of_a_job(), enough_memory("What this run is to do"):
             run = run_experiment(config, Path(place.output_dir), hydra_config.overrides.task, place.cwd)
     except (UserError, RunFailed) as error:
-        if is_sweep:
-            raise  # the launcher tells which job it was, and goes on with the others
         if is_first_process():
             print(paragraph(error), file=sys.stderr)
         sys.exit(2 if isinstance(error, UserError) else 1)  # a failure's traceback is in train.log
     except Exception:  # of whichever kind: what a signal has torn fails in its own way
         stop_if_asked()
         raise
-    # Where the sweep's jobs run in processes of their own, it is not for one of them to end it.
-    if run.status in STOPPED and not (is_sweep and "BasicLauncher" not in hydra_config.launcher._target_):
-        end_stopped(run.status, is_sweep)
+    if run.status in STOPPED:
+        end_stopped(run.status)
     return outcome(config.optimize, run.folder)
 
 
-def end_stopped(status: str, is_sweep: bool) -> None:
+def noted_of_a_job() -> AbstractContextManager[None]:
+    """Notes why a job has not finished, in a process that a sweep has started for it."""
+    folder = os.environ.get(JOB) if leashed else None
+    return noted(Path(folder)) if folder else nullcontext()
+
+
+def end_stopped(status: str) -> None:
     """Ends the process as the signal that has stopped its run says; asks Slurm to run its job again, if that is so."""
     if status in [number.name for number in REQUEUES]:
         ask_for_requeue()
-    if is_sweep and is_first_process():
-        print(how_to_go_on(), file=sys.stderr)
     sys.exit(STOPPED[status])
 
 

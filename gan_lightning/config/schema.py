@@ -119,6 +119,14 @@ class Loss:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """What a sweep (-m) is told, beside its jobs."""
+
+    resume: FilePath | None
+    fail_fast: bool
+
+
+@dataclass(frozen=True)
 class Training:
     """The keys of conf/train.yaml."""
 
@@ -126,6 +134,7 @@ class Training:
     plugins: list[str]
     compatibility_warnings: bool
     resume: str | None
+    sweep: Sweep
     optimize: str | list[str] | None
     threads: Threads | None
     dataset: Dataset

@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from gan_lightning import formats
 from gan_lightning.errors import UserError, reason
 from gan_lightning.files import parse_json, read_text, replacing
+from gan_lightning.runs.results import alone
 
 SWEEP = Path("sweep.json")
+STOP = Path(".stop")  # in a sweep's folder: no further job is to begin, and those that run are to save and stop
 MOST_BYTES = 64 << 20  # of sweep.json: 10,000 jobs take some 3 MB
 
 
@@ -24,13 +26,14 @@ class SweepJob:
 
 @dataclass(frozen=True)
 class Sweep:
-    """What a sweep was asked for: the command's overrides, and its jobs in their order.
+    """What a sweep was asked for: the command's overrides, its jobs in their order, the flags that name its configs.
 
-    A sweeper that finds its jobs while it runs adds each as it comes.
+    Of a sweeper that finds its jobs while it runs, each is added as it begins.
     """
 
     overrides: Sequence[str]
     jobs: Sequence[SweepJob] = ()
+    flags: Sequence[str] = ()
     format: str = field(default=formats.SWEEP)
 
 
@@ -53,8 +56,18 @@ def read(folder: Path) -> Sweep:
     jobs = content.get("jobs")
     if not _are_texts(content.get("overrides")) or not isinstance(jobs, list) or not all(map(_is_job, jobs)):
         raise UserError(f"{path} can't be read: it is not what a sweep writes; the sweep's folder is damaged.")
+    if not _are_texts(content.get("flags", [])):
+        raise UserError(f"{path} can't be read: its flags are not what a sweep writes; the sweep's folder is damaged.")
     known = {each.name: content[each.name] for each in fields(Sweep) if each.name in content}
     return Sweep(**known | {"jobs": [SweepJob(job["folder"], job["overrides"]) for job in jobs]})
+
+
+def add(folder: Path, job: SweepJob) -> None:
+    """Adds a job to a sweep's sweep.json, unless one in its folder is there; several may do so at once."""
+    with alone(folder):
+        sweep = read(folder)
+        if all(each.folder != job.folder for each in sweep.jobs):
+            write(folder, replace(sweep, jobs=[*sweep.jobs, job]))
 
 
 def _is_job(job: Any) -> bool:

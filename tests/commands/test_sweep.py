@@ -4,20 +4,21 @@ import json
 import re
 import sys
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from rich.console import Console
 
 from gan_lightning.commands import launcher
-from gan_lightning.commands.launcher import CONSOLE, Job, ProcessLauncher, default_jobs, name_jobs, report, table
+from gan_lightning.commands.jobs import JOB
+from gan_lightning.commands.launcher import CONSOLE, Job, ProcessLauncher, default_jobs, note_end
 from gan_lightning.commands.train import plan
 from gan_lightning.config.resolvers import LONGEST, default_iterations, folder_name
 from gan_lightning.config.sources import Sources
 from gan_lightning.processes import LEASH
+from gan_lightning.studies import endings
+from gan_lightning.studies.endings import Ending
 
 
 @pytest.fixture
@@ -37,21 +38,18 @@ def experiment(tiny: tuple[str, ...], tmp_path: Path) -> Path:
     return folder.parent
 
 
-def rows(out: str) -> list[list[str]]:
-    """The table's rows: their cells."""
-    return [[cell.strip() for cell in line.strip("│┃ ").split("│")] for line in out.splitlines() if "│" in line]
-
-
 @pytest.fixture(autouse=True)
 def wide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
 
 
 class FakeProcess:
-    """Notes what it was started with, and has ended."""
+    """Notes what it was started with, and has ended as a run that is complete."""
 
     def __init__(self, command: list[str], **options: Any) -> None:
         self.command, self.options, self.returncode = command, options, 0
+        folder = Path(options["env"][JOB])
+        (folder / "results.json").write_text('{"status": "finished", "iteration": 2, "seconds": 1.0}')
 
     def poll(self) -> int:
         return self.returncode
@@ -71,10 +69,11 @@ def test_a_job_that_is_refused_takes_no_other_with_it(
         "hydra.launcher.jobs=2",
     )
     assert outcome.status == 1
-    told = {row[0]: row[1:] for row in rows(outcome.out)}
-    assert told.keys() == {"dataset.batch_size=100000", "dataset.batch_size=16"}
-    assert told["dataset.batch_size=100000"][:2] == ["refused", "-"]
-    assert "dataset.batch_size is 100000, but the data set has only 1500 images to train on" in outcome.err
+    cause = "dataset.batch_size is 100000, but the data set has only 1500 images to train on"
+    assert f"dataset.batch_size=100000: refused ({cause}" in outcome.out
+    assert "0 of 1" in outcome.out
+    assert "1 of 2 done, 1 failed" in outcome.err
+    assert "sweep.resume=multirun/" in outcome.err
     assert "Traceback" not in outcome.err
     assert not (here / "outputs").exists()
 
@@ -87,9 +86,13 @@ def test_a_job_that_is_refused_takes_no_other_with_it(
     results = json.loads((folder / "results.json").read_text())
     assert (results["status"], results["iteration"]) == ("finished", 2)
     assert "Finished at iteration 2" in (folder / CONSOLE).read_text()
-    status, iterations, _, *losses = told["dataset.batch_size=16"]
-    assert (status, iterations) == ("finished", "2")
-    assert losses == [f"{results['metrics'][name]:.3f}" for name in ("loss/discriminator", "loss/generator")]
+    for name in ("loss/discriminator", "loss/generator"):
+        assert f"{results['metrics'][name]:.4g}" in outcome.out
+    (sweep,) = here.glob("multirun/*/*/sweep.json")
+    assert [job["folder"] for job in json.loads(sweep.read_text())["jobs"]] == [
+        "dataset.batch_size=100000",
+        "dataset.batch_size=16",
+    ]
 
 
 @pytest.fixture
@@ -124,7 +127,10 @@ def test_every_combination_is_a_job_with_a_folder(
     assert sorted(path.name for path in (here / "sweeps" / "first").iterdir() if path.is_dir()) == [
         f"loss={loss},seed={seed}" for loss, seed in chosen
     ]
-    assert [row[:2] for row in rows(outcome.out)] == [[f"loss={loss} seed={seed}", "finished"] for loss, seed in chosen]
+    assert [line.split()[:4] for line in outcome.out.splitlines()[1:3]] == [
+        ["vanilla", "2", "of", "2"],
+        ["wgan_clip", "2", "of", "2"],
+    ]
     for process, (loss, seed) in zip(started, chosen, strict=True):
         folder = f"sweeps/first/loss={loss},seed={seed}"
         assert {"experiment=tiny", f"loss={loss}", f"seed={seed}", "trainer.max_steps=2"} < set(process.command)
@@ -173,7 +179,7 @@ def test_jobs_that_would_share_a_folder_are_refused(
 )
 def test_folders_of_jobs_may_be_named_otherwise(here: Path, subdir: str) -> None:
     overrides = ["loss=vanilla,wgan_gp", f"hydra.sweep.subdir={subdir}"]
-    _, planned = plan(Sources("train"), overrides, multirun=True)
+    _, planned, _ = plan(Sources("train"), overrides, multirun=True)
     assert planned[:2] == overrides
 
 
@@ -182,37 +188,42 @@ def test_different_jobs_have_different_folders(here: Path) -> None:
 
 
 def test_folders_are_named_by_what_differs(here: Path) -> None:
-    _, planned = plan(Sources("train"), ["loss=vanilla,wgan_gp", "seed=7", "trainer.max_steps=2"], multirun=True)
-    assert planned[3:-1] == ['hydra.job.config.override_dirname.exclude_keys=["plugins", "seed", "trainer.max_steps"]']
+    _, planned, _ = plan(Sources("train"), ["loss=vanilla,wgan_gp", "seed=7", "trainer.max_steps=2"], multirun=True)
+    assert planned[3:-1] == [
+        'hydra.job.config.override_dirname.exclude_keys=["plugins", "sweep.fail_fast", "seed", "trainer.max_steps"]'
+    ]
 
 
 # One by one.
 
 
-def job(number: int, *overrides: str, accelerator: str = "auto", code: int | None = 0, folder: Path = Path()) -> Job:
-    made = Job(number, list(overrides), folder, accelerator)
+def job(*overrides: str, accelerator: str = "auto", code: int | None = 0, folder: Path = Path()) -> Job:
+    made = Job(list(overrides), folder, accelerator)
     if code is not None:
         made.process = type("Process", (), {"returncode": code})()
     return made
 
 
 @pytest.mark.parametrize(
-    ("code", "status"),
+    ("code", "output", "expected"),
     [
-        (None, "not started"),
-        (0, "finished"),
-        (1, "failed (1)"),
-        (2, "refused"),
-        (130, "stopped"),
-        (143, "stopped"),
-        (138, "stopped"),
-        (-2, "stopped"),
-        (-15, "stopped"),
-        (-9, "failed (-9)"),
+        (0, "", None),
+        *((code, "", None) for code in (130, 143, 138, -2, -15)),  # stopped
+        (1, "ValueError: odd\n\n", Ending("failed", "ValueError: odd")),
+        (2, "seed is \x1b.\n", Ending("refused", "seed is \\x1b.")),
+        (1, "", Ending("failed", "it has ended with 1")),
+        (-9, "training\n", Ending("failed", "killed by SIGKILL, perhaps for want of memory")),
+        (-11, "", Ending("failed", "killed by SIGSEGV")),
     ],
 )
-def test_status(code: int | None, status: str) -> None:
-    assert job(0, code=code).status == status
+def test_why_a_job_has_not_finished(tmp_path: Path, code: int, output: str, expected: Ending | None) -> None:
+    (tmp_path / CONSOLE).write_text(output)
+    assert note_end(job(code=code, folder=tmp_path)) == (expected is not None)
+    assert endings.find(tmp_path) == expected
+    if expected is not None:  # the job itself knows better
+        endings.write(tmp_path, Ending("failed", "the disk is full"))
+        note_end(job(code=code, folder=tmp_path))
+        assert endings.find(tmp_path) == Ending("failed", "the disk is full")
 
 
 @pytest.mark.parametrize(
@@ -235,95 +246,7 @@ def test_jobs_share_cores_but_no_gpu(
     monkeypatch.setattr(launcher.os, "cpu_count", lambda: 6)
     monkeypatch.setattr(launcher.sys, "platform", platform)
     monkeypatch.setattr(launcher.Path, "exists", lambda self: str(self) in devices)
-    assert default_jobs([job(0, accelerator=name) for name in accelerators]) == expected
-
-
-def test_names_are_what_differs() -> None:
-    jobs = [job(0, "loss=vanilla", "trainer.max_steps=2", "seed=1"), job(1, "loss=wgan_gp", "trainer.max_steps=2")]
-    assert name_jobs(jobs) == "trainer.max_steps=2"
-    assert [one.name for one in jobs] == ["loss=vanilla seed=1", "loss=wgan_gp"]
-
-
-def test_a_single_job_is_named_by_everything() -> None:
-    jobs = [job(0, "loss=wgan_gp", "seed=1")]
-    assert name_jobs(jobs) == ""
-    assert jobs[0].name == "loss=wgan_gp seed=1"
-    jobs = [job(0)]
-    name_jobs(jobs)
-    assert jobs[0].name == "defaults"
-
-
-def rendered(jobs: list[Job], shared: str = "") -> str:
-    console = Console(file=StringIO(), width=120)
-    console.print(table(jobs, shared))
-    file: Any = console.file
-    text: str = file.getvalue()
-    return text
-
-
-def test_the_table_tells_what_the_folders_hold(tmp_path: Path) -> None:
-    metrics = {"loss/discriminator": -1.23456, "loss/generator": 0.5, "discriminator/real": 9.0}
-    jobs = []
-    for number, (content, code) in enumerate(
-        [
-            ({"status": "finished", "iteration": 20, "seconds": 1.0, "metrics": metrics}, 0),
-            ({"status": "failed", "iteration": 7, "seconds": 1.0, "metrics": {}}, 1),
-            (None, 2),
-            (None, None),
-        ]
-    ):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        if content is not None:
-            (folder / "results.json").write_text(json.dumps(content))
-        jobs.append(job(number, f"seed={number}", code=code, folder=folder))
-        jobs[-1].seconds = 1.6 + number
-    name_jobs(jobs)
-    text = rendered(jobs, "loss=wgan_gp")
-    assert "Sweep loss=wgan_gp" in text
-    assert rows(text) == [
-        ["seed=0", "finished", "20", "2", "-1.235", "0.500"],
-        ["seed=1", "failed (1)", "7", "3", "-", "-"],
-        ["seed=2", "refused", "-", "4", "-", "-"],
-        ["seed=3", "not started", "-", "5", "-", "-"],
-    ]
-
-
-@pytest.mark.parametrize("width", [80, 60])
-def test_a_narrow_table_cuts_no_name(tmp_path: Path, width: int) -> None:
-    """80 columns are what a file or a pipe has."""
-    jobs = [job(n, f"loss.optimizer.discriminator.lr=0.000{n}", "network=dcgan", f"seed={n}") for n in (1, 2)]
-    name_jobs(jobs)
-    console = Console(file=StringIO(), width=width)
-    console.print(table(jobs, ""))
-    file: Any = console.file
-    cells = "".join(row[0] for row in rows(file.getvalue()))
-    assert "…" not in cells
-    assert "loss.optimizer.discriminator.lr=0.0001" in cells
-    assert "loss.optimizer.discriminator.lr=0.0002" in cells
-
-
-def test_brackets_in_a_job_are_no_markup(tmp_path: Path) -> None:
-    jobs = [job(0, "regularizer=[gradient_penalty]"), job(1, "regularizer=[]")]
-    shared = name_jobs(jobs)
-    text = rendered(jobs, shared)
-    assert "regularizer=[gradient_penalty]" in text
-    console = Console(file=StringIO(), width=120)
-    report(jobs[0], captured=False, console=console)
-    file: Any = console.file
-    assert "regularizer=[gradient_penalty]: finished" in file.getvalue()
-
-
-@pytest.mark.parametrize(("captured", "code", "shown"), [(True, 1, True), (True, 0, False), (False, 1, False)])
-def test_a_failure_that_went_unseen_is_shown(tmp_path: Path, captured: bool, code: int, shown: bool) -> None:
-    (tmp_path / CONSOLE).write_text("".join(f"line {number}.\n" for number in range(40)))
-    console = Console(file=StringIO(), width=120)
-    report(job(3, "seed=1", code=code, folder=tmp_path), captured, console)
-    file: Any = console.file
-    text = file.getvalue()
-    assert text.startswith("#3")
-    assert ("line 39." in text) == shown
-    assert "line 3." not in text
+    assert default_jobs([job(accelerator=name) for name in accelerators]) == expected
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -332,8 +255,8 @@ def test_a_job_is_a_command(here: Path, monkeypatch: pytest.MonkeyPatch, at_once
     monkeypatch.setattr(launcher.os, "cpu_count", lambda: 8)
     monkeypatch.setattr(sys, "argv", ["gan_lightning", "-m", "--config-dir", "my configs", "seed=1,2"])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    one = job(0, "seed=1", "loss=wgan_gp", code=None, folder=here / "seed=1,loss=wgan_gp")
-    ProcessLauncher().start(one, at_once, Console(file=StringIO()), 7)
+    one = job("seed=1", "loss=wgan_gp", code=None, folder=here / "seed=1,loss=wgan_gp")
+    ProcessLauncher().start(one, at_once, 7)
     process: Any = one.process
     assert process.command[:5] == [sys.executable, "-m", "gan_lightning", "train", "seed=1"]
     assert process.command[5:] == [
@@ -345,11 +268,12 @@ def test_a_job_is_a_command(here: Path, monkeypatch: pytest.MonkeyPatch, at_once
     ]
     assert process.options["pass_fds"] == (7,)
     assert process.options["env"][LEASH] == "7"
-    # Alone, a job has the terminal and all cores; several share the cores and write to files.
+    assert process.options["env"][JOB] == str(one.folder)
+    # Alone, a job has all cores; several share them.
     assert process.options["env"].get("OMP_NUM_THREADS") == (None if at_once == 1 else "2")
-    assert ("stdout" in process.options) == (at_once > 1) == (one.folder / CONSOLE).exists()
+    assert (one.folder / CONSOLE).exists()
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    ProcessLauncher().start(one, at_once, Console(file=StringIO()), 7)
+    ProcessLauncher().start(one, at_once, 7)
     process = one.process
     assert process.options["env"]["OMP_NUM_THREADS"] == "5"
 
