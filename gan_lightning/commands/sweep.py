@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from hydra import compose as hydra_compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
@@ -20,12 +19,22 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.commands.jobs import within
 from gan_lightning.commands.launcher import ProcessLauncher
+from gan_lightning.commands.random_search import RandomSearch
+from gan_lightning.commands.studies import (
+    MOST_JOBS,
+    RANDOM,
+    SWEEPER,
+    composed_first,
+    random_search,
+    with_parameters,
+    with_seeds,
+)
 from gan_lightning.commands.sweep_resume import note, require_same, resumed
 from gan_lightning.config.annotations import show
 from gan_lightning.config.check import check
 from gan_lightning.config.compose import compose, parse
 from gan_lightning.config.containers import without_hydra
-from gan_lightning.config.mistakes import NOT_COMPOSED, first_line
+from gan_lightning.config.mistakes import first_line
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError, reason
@@ -40,8 +49,6 @@ LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 BY_OVERRIDES = {"folder_name", "hydra_override_dirname"} | {
     f"hydra.job.{key}" for key in ("id", "num", "override_dirname")
 }
-SWEEPER = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
-MOST_JOBS = 10_000
 OPTIMIZING = ("direction", "optim", "ax_config")  # keys of sweepers that are told a number: Optuna's, Nevergrad's, Ax's
 DIRECTION = "hydra.sweeper.direction"
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
@@ -59,10 +66,12 @@ class PlannedSweep(NamedTuple):
 def plan_sweep(sources: Sources, parsed: Sequence[Override]) -> PlannedSweep:
     """Checks a sweep's jobs, and fixes its folder, which belongs to this process. Raises UserError for a mistake."""
     resuming, asked = resumed(sources, parsed)
-    parsed = parse(asked)
-    by_sweeper = any(not o.is_discrete_sweep() for o in parsed if o.is_sweep_override())
-    by_sweeper = by_sweeper or any(o.key_or_group == "hydra/sweeper" for o in parsed)
-    jobs = [] if by_sweeper else jobs_of(parsed)
+    with sources.open() as loader:
+        parsed = parse(asked, loader)
+    alone, first = composed_first(sources, parsed)
+    typed = with_seeds(sources, alone, parsed)
+    parsed = with_parameters(sources, alone, typed)
+    jobs, checked = known_jobs(sources, alone, typed, parsed)
     # What all jobs share, such as the sweep's folder, is read off the first, since without what differs there may be
     # no run.
     single = [o.input_line or "" for o in parsed if not o.is_sweep_override()]
@@ -70,11 +79,7 @@ def plan_sweep(sources: Sources, parsed: Sequence[Override]) -> PlannedSweep:
     if config.sweep.resume is not None:
         raise UserError(f"sweep.resume is {config.sweep.resume} in a file, but it belongs on the command line.")
     require_launchable(config)
-    if config.hydra.sweeper._target_ != SWEEPER:
-        jobs = []  # which are found while it runs, and checked as they come
-    elif by_sweeper:
-        refuse_distributions(parsed)
-    check_jobs(sources, jobs)
+    check_jobs(sources, checked)
     added = [*without_shared(config, parsed), *directions(config, parsed)]
     places = require_own_folders(sources, config, jobs)
     is_named = any(o.key_or_group == "hydra.sweep.dir" for o in parsed)
@@ -83,7 +88,7 @@ def plan_sweep(sources: Sources, parsed: Sequence[Override]) -> PlannedSweep:
     if (folder / SWEEP).exists():
         noted = require_same(sources, folder, asked, noted, may_grow=resuming is not None)
     note(folder, sources, asked, noted)
-    overrides = asked if is_composable(sources, single) else [as_sweep(each) for each in parsed]
+    overrides = [str(o.input_line) if o.input_line in first else as_sweep(o) for o in typed]
     added += [] if is_named else [f"hydra.sweep.dir={override_value(folder)}"]
     return PlannedSweep([*overrides, *added], folder, config.hydra.launcher._target_ == LAUNCHER)
 
@@ -109,7 +114,9 @@ def without_shared(config: DictConfig, parsed: Sequence[Override]) -> list[str]:
     swept = any(override.is_sweep_override() for override in parsed)
     if not swept or any(override.key_or_group == EXCLUDED for override in parsed):
         return []
-    keys = dict.fromkeys(o.key_or_group for o in parsed if not o.is_sweep_override())
+    differing = ("seed",) if config.hydra.sweeper._target_ == RANDOM else ()  # in its second batch
+    single = [override for override in parsed if not override.is_sweep_override()]
+    keys = dict.fromkeys(o.key_or_group for o in single if o.key_or_group not in differing)
     names = [*config.hydra.job.config.override_dirname.exclude_keys, *(key for key in keys if key[:6] != "hydra.")]
     with flag_override(config.hydra, ["struct", "readonly"], [False, False]):
         config.hydra.job.config.override_dirname.exclude_keys = names
@@ -144,7 +151,7 @@ def require_launchable(config: DictConfig) -> None:
     for name, kind in (("launcher", Launcher), ("sweeper", Sweeper)):
         node = config.hydra[name]
         target = node.get("_target_") if isinstance(node, DictConfig) else None
-        kinds: list[type] = [ProcessLauncher, *Plugins.instance().discover(kind)]
+        kinds: list[type] = [ProcessLauncher, RandomSearch, *Plugins.instance().discover(kind)]
         known = [f"{each.__module__}.{each.__name__}" for each in kinds]
         if target not in known:
             shown = node if target is None else target
@@ -157,6 +164,30 @@ def require_launchable(config: DictConfig) -> None:
     size = config.hydra.sweeper.get("max_batch_size")
     if config.hydra.sweeper._target_ == SWEEPER and size is not None and size < 1:
         raise UserError(f"hydra.sweeper.max_batch_size is {size}, but it must be at least 1, or null.")
+
+
+def known_jobs(
+    sources: Sources, config: DictConfig, typed: Sequence[Override], parsed: Sequence[Override]
+) -> tuple[list[list[str]], list[list[str]]]:
+    """The jobs of a sweep that are known before it runs, and those of them that are worth checking. Raises UserError.
+
+    Those of a sweeper that finds its jobs while it runs are checked as they come. A search's first ones tell enough.
+    """
+    sweeper = config.hydra.sweeper
+    target = sweeper.get("_target_") if isinstance(sweeper, DictConfig) else None
+    if target == RANDOM:
+        for override in parsed:
+            if override.is_discrete_sweep():
+                count_of(override)
+        search = random_search(sources, sweeper, config.get("optimize"), typed)
+        settings = [o.input_line or "" for o in typed if o.is_hydra_override()]
+        jobs, first = ([[*settings, *job] for job in batch] for batch in (search.jobs, search.first))
+        return jobs, first
+    if target != SWEEPER:
+        return [], []
+    refuse_distributions(parsed)
+    jobs = jobs_of(parsed)
+    return jobs, jobs
 
 
 def refuse_distributions(parsed: Sequence[Override]) -> None:
@@ -216,16 +247,6 @@ def check_jobs(sources: Sources, jobs: Sequence[list[str]]) -> None:
         if number and not seen.issuperset({seed, others}):
             job_of(sources, job, number)
         seen.update({seed, others})
-
-
-def is_composable(sources: Sources, overrides: Sequence[str]) -> bool:
-    """Whether there is a config without what a sweep's jobs have different, which Hydra composes first."""
-    with sources.open():
-        try:
-            hydra_compose(sources.name, list(overrides), return_hydra_config=True)
-        except NOT_COMPOSED:
-            return False
-    return True
 
 
 def as_sweep(override: Override) -> str:

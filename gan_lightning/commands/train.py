@@ -28,6 +28,8 @@ from gan_lightning.commands.flags import hydra_in_a_paragraph, read_flags
 from gan_lightning.commands.help import help_text
 from gan_lightning.commands.jobs import JOB, do_job, noted
 from gan_lightning.commands.launcher import ProcessLauncher, tell_other_ranks
+from gan_lightning.commands.random_search import RandomSearch
+from gan_lightning.commands.studies import asks_for_sweep, is_sweep
 from gan_lightning.commands.sweep import plan_sweep
 from gan_lightning.config.check import ALLOWED
 from gan_lightning.config.compose import compose, parse, replacements, with_plugins
@@ -118,6 +120,7 @@ def start(arguments: list[str]) -> int:
         if sources != asked:  # a resumed run's config is its own, whatever --config-name and --config-dir say
             options = []
     Plugins.instance().register(ProcessLauncher)
+    Plugins.instance().register(RandomSearch)
     arguments = [*options, *overrides]
     return conduct(*sweep, partial(launch, sources, arguments)) if sweep else launch(sources, arguments)
 
@@ -150,7 +153,7 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
     named = [f"plugins={json.dumps(list(plugins))}"] if plugins else []
     with resolvers_of_its_own():
         try:
-            sources, planned, _ = plan(*with_plugins(sources, [*with_paths(overrides), *named]), multirun=False)
+            sources, planned, _ = plan(*with_plugins(sources, [*with_paths(overrides), *named]), multirun=None)
             config = compose(sources, planned, TRAINING)
             return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
         except Stopped as stop:
@@ -188,23 +191,24 @@ class Planned(NamedTuple):
     sweep: tuple[Path, bool] | None = None
 
 
-def plan(sources: Sources, overrides: list[str], multirun: bool) -> Planned:
-    """Checks the overrides and fixes the folder: what Hydra is to compose. Raises UserError for a mistake."""
+def plan(sources: Sources, overrides: list[str], multirun: bool | None) -> Planned:
+    """Checks the overrides and fixes the folder: what Hydra is to compose. Raises UserError for a mistake.
+
+    `multirun` says that a sweep is asked for, and None that one can't be.
+    """
     with sources.open() as loader:
         parsed = parse(overrides, loader)
     resumed = [override for override in parsed if override.key_or_group == "resume"]
     single = [o.input_line or "" for o in parsed if not o.is_sweep_override() and o not in resumed]
-    if multirun or any(o.key_or_group == "hydra.mode" and o.value() == RunMode.MULTIRUN.name for o in parsed):
-        if resumed:
-            raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
-        tell_replacements(sources, single)
-        return planned_sweep(sources, parsed)
+    if multirun or asks_for_sweep(sources, parsed):
+        tell_replacements(sources, [] if resumed else single)
+        return begin_sweep(sources, parsed, multirun)
     # A run that is named has a config of its own, whose keys the defaults may not have.
     asked = [] if resumed and resumed[-1].value() not in (None, "auto") else single
     config = compose(sources, asked, TRAINING)
     tell_replacements(sources, asked)
-    if config.hydra.mode == RunMode.MULTIRUN:
-        return planned_sweep(sources, parsed)
+    if is_sweep(config):
+        return begin_sweep(sources, parsed, multirun)
     if config.sweep.resume is not None:
         raise UserError(f"sweep.resume is {config.sweep.resume}, which goes on with a sweep; add -m (--multirun).")
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
@@ -215,10 +219,19 @@ def plan(sources: Sources, overrides: list[str], multirun: bool) -> Planned:
     return Planned(*begin(sources, config, single))
 
 
-def planned_sweep(sources: Sources, parsed: Sequence[Override]) -> Planned:
-    """The plan of a sweep."""
+def begin_sweep(sources: Sources, parsed: Sequence[Override], multirun: bool | None) -> Planned:
+    """Plans a sweep, which is no run to go on with, and nothing for whoever wants one run."""
+    if multirun is None:
+        raise UserError(
+            "This configuration asks for several runs, as a study or study.seeds does, and here one is trained;"
+            " hydra.mode=RUN leaves it at the one that the overrides name."
+        )
+    if any(override.key_or_group == "resume" for override in parsed):
+        raise UserError("resume goes on with one run; it can't be part of a sweep (-m).")
     overrides, folder, is_quiet = plan_sweep(sources, parsed)
-    return Planned(sources, overrides, (folder, is_quiet))
+    # Said on the command line too, since Hydra looks for it there and in the primary config alone.
+    told = [] if multirun or "hydra.mode=MULTIRUN" in overrides else ["hydra.mode=MULTIRUN"]
+    return Planned(sources, [*overrides, *told], (folder, is_quiet))
 
 
 def tell_replacements(sources: Sources, overrides: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The OmegaConf resolvers that conf/ uses."""
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -79,6 +80,21 @@ def default_iterations(max_epochs: Any, iterations: int) -> int:
     return iterations if max_epochs is None else -1
 
 
+def iterations_for(updates: Any, critic_updates: Any) -> int:
+    """The fewest iterations with at least so many discriminator updates, of a node that builds CriticUpdates."""
+    n_critic, boost = critic_updates["n_critic"], critic_updates["boost"]
+    if not all(type(each) is int for each in (updates, n_critic, boost)) or n_critic < 1:
+        raise ValueError("for equal discriminator updates n_critic must be a number, at least 1; set trainer.max_steps")
+    first, every = critic_updates["boost_first"], critic_updates["boost_every"]
+
+    def updates_before(iteration: int) -> int:
+        early = min(iteration, first)
+        boosted = early - -(-early // every) + -(-iteration // every) if boost else 0
+        return int(boost * boosted + n_critic * (iteration - boosted))
+
+    return bisect_left(range(updates + 1), updates, key=updates_before)
+
+
 def folder_name(overrides: str) -> str:
     """A job's overrides as one folder's name: no slashes, not too long for a file system, and never another job's."""
     text = str(overrides) or "defaults"
@@ -89,7 +105,8 @@ def folder_name(overrides: str) -> str:
 
 def resolvers() -> dict[str, Callable[..., Any]]:
     """All of them, by name."""
-    plain = (count, default_iterations, folder_name, height_and_width, image_shape, outputs, preferred, start, width)
+    plain: tuple[Callable[..., Any], ...] = (count, default_iterations, folder_name, height_and_width, image_shape)
+    plain += (iterations_for, outputs, preferred, start, width)
     return {each.__name__: each for each in plain} | {name.lower(): partial(schedule, name) for name in SCHEDULES}
 
 

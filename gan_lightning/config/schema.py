@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from gan_lightning.schedules import Scheduled
-from gan_lightning.types import Count, FilePath, Fraction, NonNegativeFloat, NonNegativeInt, PositiveInt, Range, Seed
+from gan_lightning.types import (
+    Count,
+    FilePath,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Range,
+    Seed,
+)
 
 Threads = Annotated[int, Range(low=1, high=1024)]
 
@@ -127,6 +137,17 @@ class Sweep:
 
 
 @dataclass(frozen=True)
+class Study:
+    """The keys of conf/study/."""
+
+    seeds: PositiveInt | None = None
+    discriminator_updates: PositiveInt | None = None
+    draws: PositiveInt | None = None
+    lr: PositiveFloat | None = None
+    beta1: Fraction | None = None
+
+
+@dataclass(frozen=True)
 class Training:
     """The keys of conf/train.yaml."""
 
@@ -171,6 +192,7 @@ class Training:
     ]
     model: Annotated[Node, Builds("gan_lightning.training.GAN")]
     data: Annotated[Node, Builds("gan_lightning.data.GANDataModule")]
+    study: Study | None = None
 
 
 @dataclass(frozen=True)

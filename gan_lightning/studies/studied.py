@@ -23,7 +23,7 @@ from gan_lightning.suggest import did_you_mean
 
 NOT_STARTED = endings.NOT_STARTED
 LEVELS = 6  # of folders that runs are looked for in: multirun/DATE/TIME/JOB, and two for names with slashes
-SEEDS = ("seed", "model.seed", "data.seed")
+SEEDS = ("seed", "model.seed", "data.seed", "study.seeds")
 # What doesn't make a configuration another one: how long, where and by what it is run.
 CIRCUMSTANCES = (
     *("trainer", "threads", "plugins", "checkpoint", "samples", "dashboard", "logger", "callbacks"),
@@ -62,7 +62,7 @@ class StudiedRun:
         kept = {
             key: value
             for key, value in self.config.items()
-            if key not in SEEDS and key.partition(".")[0] not in CIRCUMSTANCES
+            if key not in SEEDS and key.partition(".")[0] not in (*CIRCUMSTANCES, "study")
         }
         return json.dumps(kept or list(self.overrides), sort_keys=True, default=str)
 

@@ -72,6 +72,15 @@ def test_iterations_that_a_sweep_tries_are_configurations(tmp_path):
     assert len(configurations(find_runs([str(tmp_path)]))) == 1
 
 
+def test_how_many_seeds_a_study_has_makes_no_other_configuration(tmp_path):
+    for seed in (1, 2):
+        run = planted(tmp_path / str(seed), "hinge", seed)
+        (run / CONFIG).write_text((run / CONFIG).read_text() + f"study:\n  seeds: {seed}\n")
+        (run / ".hydra" / "overrides.yaml").write_text(f"- loss=hinge\n- seed={seed}\n- study.seeds={seed}\n")
+    (found,) = configurations(find_runs([str(tmp_path)]))
+    assert [run.seed for run in found.runs] == [1, 2]
+
+
 def test_what_holds_no_run_is_a_mistake(tmp_path):
     planted(tmp_path / "vanilla", "vanilla", 1)
     with pytest.raises(UserError, match=r"runs is .*no run"):
