@@ -12,10 +12,15 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Trainer
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from torch.utils.tensorboard.summary import hparams
 
 from gan_lightning import __version__
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf")
+# TensorBoard's HParams page shows five hyper-parameters: those that are said to differ, then others by the alphabet.
+FIRST = ("loss", "n_critic", "network", "regularizer", "seed")
 
 
 def provenance(trainer: Trainer) -> dict[str, Any]:
@@ -91,3 +96,17 @@ def strength(regularizer: dict[str, Any]) -> str | float:
 def shown(value: Any) -> str | float:
     """A number, or a schedule in short: `2e-4 to 0`."""
     return f"{value['start']:g} to {value['end']:g}" if isinstance(value, dict) else value
+
+
+def compared(values: dict[str, str | float], metrics: Sequence[str]) -> Sequence[Summary]:
+    """What TensorBoard's HParams page is told of a run: its hyper-parameters, and which scalars it is compared by.
+
+    The page shows the first five metrics.
+    """
+    experiment, *others = hparams(values, dict.fromkeys(metrics, 0.0))
+    content = experiment.value[0].metadata.plugin_data
+    data = HParamsPluginData.FromString(content.content)
+    for info in data.experiment.hparam_infos:
+        info.differs = info.name in FIRST
+    content.content = data.SerializeToString()
+    return [experiment, *others]

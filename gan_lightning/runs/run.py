@@ -13,7 +13,6 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning import Callback, Trainer, seed_everything
 from pytorch_lightning.loggers import Logger
-from torch.utils.tensorboard.summary import hparams
 
 from gan_lightning.config.containers import plain
 from gan_lightning.config.mistakes import require_text
@@ -42,7 +41,7 @@ from gan_lightning.runs.parts import (
     require_step,
     require_strategy,
 )
-from gan_lightning.runs.provenance import hyperparameters, provenance
+from gan_lightning.runs.provenance import compared, hyperparameters, provenance
 from gan_lightning.runs.restoring import require_restorable, require_same_run
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.summary import LOSSES, at_once, summarise
@@ -56,7 +55,7 @@ from gan_lightning.watching.progress import IterationBar
 
 log = logging.getLogger(__name__)
 
-# The columns of TensorBoard's HParams page; their values are the scalars' latest.
+# The columns of TensorBoard's HParams page, after the evaluations'; their values are the scalars' latest.
 COMPARED = (*LOSSES, "discriminator/real", "discriminator/fake", "progress/seconds")
 
 
@@ -130,7 +129,7 @@ def run_owned(config: DictConfig, folder: Path, overrides: Sequence[str]) -> Run
         return prepared
     trainer, watchers = prepared.trainer, prepared.watchers
     if trainer.is_global_zero:
-        columns = [*COMPARED, *(f"evaluation/{name}" for name in watchers.evaluation.higher_is_better)]
+        columns = [*(f"evaluation/{name}" for name in watchers.evaluation.higher_is_better), *COMPARED]
         describe(config, folder, overrides, trainer, columns, new=prepared.checkpoint is None)
     status = train(config, folder, prepared)
     run = Run(
@@ -321,6 +320,5 @@ def describe(
     for logger in trainer.loggers:
         if isinstance(logger, Events):
             logger.experiment.add_text("config", fenced("yaml", text))
-            summaries = hparams(values, dict.fromkeys(columns, 0.0))
-            for summary in summaries:
+            for summary in compared(values, columns):
                 logger.experiment._get_file_writer().add_summary(summary)

@@ -24,12 +24,15 @@ from gan_lightning.watching.loggers import Events
 from gan_lightning.watching.measurements import gradient_norms_in_chunks
 from gan_lightning.watching.samples import add_pictures, is_shown
 
-# TensorBoard's page Custom Scalars: category, chart, the scalars it shows as regular expressions.
+# TensorBoard's page Custom Scalars: category, chart, the scalars it shows as regular expressions. A chart has a colour
+# for each run, so that two curves of one run differ in their markers alone: each network has charts of its own.
 CHARTS = {
     "training": {
-        "losses": ["^loss/(generator|discriminator)$"],
+        "loss of the discriminator": ["^loss/discriminator$"],
+        "loss of the generator": ["^loss/generator$"],
+        "gradient norm of the discriminator": ["^gradient_norm/discriminator$"],
+        "gradient norm of the generator": ["^gradient_norm/generator$"],
         "D(x): real against fake": ["^discriminator/(real|fake)$"],
-        "gradient norms": ["^gradient_norm/"],
     },
     "discriminator": {
         "terms of its loss": ["^loss/discriminator/"],

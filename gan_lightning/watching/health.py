@@ -19,6 +19,7 @@ from gan_lightning.watching.verdicts import Verdict, Watch, diverged
 
 log = logging.getLogger(__name__)
 
+ALARMS = "alarms"  # TensorBoard's page Text has its tags by the alphabet: before config and evaluation/protocol
 WATCHED = 0x4EA1  # keeps the fixed latents apart from every other use of the seed
 
 
@@ -28,7 +29,7 @@ class HealthCheck(IterationCallback):
     The numbers, which watching/measurements.py explains, are of `count` samples each, always the same: the first
     training samples, held-out ones, and fakes of fixed latents and the training samples' labels, in whole packs (one at
     least). Gradients are taken of a minibatch at a time, so that measuring takes no more memory than training. Networks
-    are in evaluation mode, and the generator is the raw one. A verdict goes to the log, to TensorBoard's text `health`
+    are in evaluation mode, and the generator is the raw one. A verdict goes to the log, to TensorBoard's text `alarms`
     and to `verdicts`; with `on_alarm` "stop" it ends the training, after a checkpoint. Of several ranks the first one
     measures its own networks.
     """
@@ -129,4 +130,4 @@ def show(trainer: Trainer, verdict: Verdict) -> None:
     """Says a verdict in TensorBoard."""
     for logger in trainer.loggers:
         if isinstance(logger, Events):
-            logger.experiment.add_text("health", literal(verdict.sentence), verdict.iteration)
+            logger.experiment.add_text(ALARMS, literal(verdict.sentence), verdict.iteration)

@@ -178,5 +178,10 @@ def test_events_hold_the_hyperparameters(trained):
         assert values["generator_lr"].number_value == run.config()["loss"]["optimizer"]["generator"]["lr"]
         metrics = [info.name.tag for info in data["experiment"].experiment.metric_infos]
         measured = [name for name in metrics if name.startswith("evaluation/")]
+        infos = data["experiment"].experiment.hparam_infos
+        # TensorBoard's page shows the first five of each, those that are said to differ before the others.
+        assert {info.name for info in infos if info.differs} == {"loss", "n_critic", "network", "regularizer", "seed"}
+        assert len(infos) == len(values)
+        assert metrics[: len(measured)] == measured
         assert measured[:2] == ["evaluation/frechet_distance", "evaluation/sliced_wasserstein"]
         assert set(metrics) - set(measured) <= set(events.Tags()["scalars"])

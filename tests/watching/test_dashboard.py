@@ -84,9 +84,11 @@ def test_charts_show_what_is_logged(tiny):
     charts = {chart.title: list(chart.multiline.tag) for group in layout.category for chart in group.chart}
     scalars = run.Tags()["scalars"]
     for title, tags in {
-        "losses": {"loss/generator", "loss/discriminator"},
+        "loss of the discriminator": {"loss/discriminator"},
+        "loss of the generator": {"loss/generator"},
         "D(x): real against fake": {"discriminator/real", "discriminator/fake"},
-        "gradient norms": {"gradient_norm/generator", "gradient_norm/discriminator"},
+        "gradient norm of the discriminator": {"gradient_norm/discriminator"},
+        "gradient norm of the generator": {"gradient_norm/generator"},
         "regularizers": {tag for tag in scalars if tag.startswith("regularizer/")},
         "images per second": {"progress/images_per_second"},
     }.items():
