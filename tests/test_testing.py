@@ -669,6 +669,7 @@ OF_METRICS = [
     fault(MeanDistance, "`higher_is_better` to map names", higher_is_better=["mean_distance"]),
     fault(MeanDistance, "`higher_is_better` to map names", higher_is_better={"mean_distance": "lower"}),
     fault(MeanDistance, "`slow` to be True or False", slow=None),
+    fault(MeanDistance, r"`spreads` to name numbers of `higher_is_better`, but got \['other'\]", spreads=("other",)),
     fault(MeanDistance, r"missing\(\) raised", missing=fails),
     fault(MeanDistance, "to give text or None, got False", missing=lambda self, real, fake: False),
     fault(MeanDistance, "to say what is missing", missing=lambda self, real, fake: ""),

@@ -86,6 +86,7 @@ class KernelDistance:
     subsets: Count = 100
     size: Count = 1000
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"kernel_distance": False, "kernel_distance_std": None}
+    spreads: ClassVar[tuple[str, ...]] = ("kernel_distance_std",)
     slow: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

@@ -68,7 +68,9 @@ class Metric(Protocol):
     """A frozen dataclass of plain values that compares a generated set with a real one.
 
     `higher_is_better` has an entry for each number that `measure` gives, in the order of a table's columns; None where
-    neither way is better. `slow` metrics take too long to be measured again and again on subsets of the samples.
+    neither way is better. `slow` metrics take too long to be measured again and again on subsets of the samples. Where
+    there is an attribute `spreads`, it names those of the numbers that are standard deviations over parts of the
+    samples: they have no interval (metrics/statistics.py).
     """
 
     higher_is_better: ClassVar[Mapping[str, bool | None]]
@@ -81,6 +83,12 @@ class Metric(Protocol):
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
         """The numbers named in `higher_is_better`. The same sets and seed give the same numbers."""
         ...
+
+
+def spreads(metric: Metric) -> tuple[str, ...]:
+    """The numbers of a metric that are spreads themselves."""
+    declared: tuple[str, ...] = getattr(metric, "spreads", ())
+    return declared
 
 
 def numbers(metrics: Mapping[str, Metric]) -> dict[str, bool | None]:

@@ -38,6 +38,7 @@ class ClassifierScore:
 
     splits: Count = 10
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"classifier_score": True, "classifier_score_std": None}
+    spreads: ClassVar[tuple[str, ...]] = ("classifier_score_std",)
     slow: ClassVar[bool] = False
 
     def __post_init__(self) -> None:

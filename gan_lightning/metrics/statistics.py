@@ -22,6 +22,10 @@ def interval(measure: Measure, count: int, repeats: int = 20, seed: int = 0) -> 
     nothing here. A bootstrap would not do: drawn with replacement, a set has copies, which disturb nearest neighbours
     and the ranks of covariances.
 
+    Not for standard deviations over subsets or splits of the samples. Their uncertainty comes from how few parts there
+    are, or from which samples the parts have, so that it is no smaller for the whole than for a half: such an interval
+    would be twice too wide.
+
     Raises ValueError for fewer than 2 repeats.
     """
     if repeats < 2:

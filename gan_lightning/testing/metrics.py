@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gan_lightning.metrics.observed import Metric, Mixture, Observed
+from gan_lightning.metrics.observed import Metric, Mixture, Observed, spreads
 from gan_lightning.testing._contract import (
     attempt,
     copies,
@@ -53,6 +53,8 @@ def check_metric(metric: Metric) -> None:
     require(named and bool(directions), metric, expected, repr(directions))
     known = all(value is None or isinstance(value, bool) for value in directions.values())
     require(known, metric, expected, repr(directions))
+    unknown = set(spreads(metric)) - set(directions)
+    require(not unknown, metric, "`spreads` to name numbers of `higher_is_better`", repr(sorted(unknown)))
     require(isinstance(metric.slow, bool), metric, "`slow` to be True or False", repr(metric.slow))
     reasons = []
     with seeded(0):

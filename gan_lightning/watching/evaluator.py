@@ -15,7 +15,7 @@ from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.data.toys import Mixture as MixtureSource
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.extractor import Extractor, FeatureNetwork
-from gan_lightning.metrics.observed import Metric, Mixture, Observed, numbers
+from gan_lightning.metrics.observed import Metric, Mixture, Observed, numbers, spreads
 from gan_lightning.metrics.statistics import interval
 from gan_lightning.networks.generator import Generator
 from gan_lightning.pictures import to_pixels
@@ -41,7 +41,8 @@ class Evaluator:
             to 8 bits first, as they would be in files and as real ones are.
         seed: decides latents, labels and subsets. The same seed gives the same numbers; the batch size and the number
             of processes that share the work change them by rounding alone.
-        repeats: random halves that each number's 95 % interval is estimated from (metrics/statistics.py); 0 for none.
+        repeats: random halves that each number's 95 % interval is estimated from (metrics/statistics.py), but for those
+            that are spreads themselves; 0 for none.
 
     Raises UserError if nothing is held out where held-out samples are asked for, or if the extractor can't be had.
     """
@@ -143,7 +144,8 @@ class Evaluator:
                     left_out[f"{name} (its interval)"] = f"halves of the samples are without {reason}"
                     continue
                 on_subset = partial(measure_subset, metric, self.real, fake, self.seed)
-                intervals |= self.named(interval(on_subset, len(fake), self.repeats, self.seed))
+                found = interval(on_subset, len(fake), self.repeats, self.seed)
+                intervals |= self.named({name: found[name] for name in found if name not in spreads(metric)})
         return {
             "weights": weights,
             "values": {name: finite(value) for name, value in values.items()},

@@ -233,7 +233,7 @@ def test_too_few_samples_for_a_metric_or_its_interval(command: Callable[..., Any
     assert outcome.status == 0
     (record,) = records(run)
     assert set(record["values"]) == {"kernel_distance", "kernel_distance_std", "precision", "recall"}
-    assert set(record["intervals"]) == {"kernel_distance", "kernel_distance_std"}
+    assert set(record["intervals"]) == {"kernel_distance"}
     assert record["left_out"]["precision_recall (its interval)"] == (
         "halves of the samples are without more than 3 samples"
     )
