@@ -18,6 +18,7 @@ LABELS = tuple(f"{node}.labels" for node in NODES)  # which are looked for from 
 SWEPT = (*READ, *WRITTEN, *LABELS)  # of which a sweep may try several
 NAMED = (*ROOTS, "hydra.run.dir", "hydra.sweep.dir", "run", "out")  # where null would be no path, and so is a name
 KEYS = tuple(dict.fromkeys((*NAMED, *SWEPT, "resume", "sweep.resume", "root", "folder")))
+PATTERNS = ("runs",)  # each a path or a pattern, or a list of such in brackets
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
 PLAIN = re.compile(r"[\w./-]+")
 # One text in quotes, in which these have an odd number of backslashes before them.

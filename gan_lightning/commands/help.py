@@ -19,6 +19,7 @@ Trains generative adversarial networks.
   python -m gan_lightning resume=RUN|auto            go on with a run
   python -m gan_lightning sample run=RUN …           images from a run (sample --help)
   python -m gan_lightning evaluate run=RUN …         numbers for runs (evaluate --help)
+  python -m gan_lightning report runs=RUNS …         a page that compares runs (report --help)
   python -m gan_lightning cache                      the pictures that are kept decoded (cache --help)
   python -m gan_lightning new NAME                   a package for parts of one's own (new --help)
   python -m gan_lightning --version

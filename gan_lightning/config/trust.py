@@ -13,7 +13,7 @@ from gan_lightning import formats
 from gan_lightning.config.build import origin
 from gan_lightning.config.resolvers import NAMES
 from gan_lightning.errors import UserError, reason
-from gan_lightning.files import DEEPEST, read_text
+from gan_lightning.files import DEEPEST, read_text, require_plain
 from gan_lightning.paths import argument
 from gan_lightning.run_folder import saved_config
 
@@ -61,6 +61,28 @@ def read_data(path: Path) -> Any:
                 raise UserError(
                     f"{path} asks at {key} for ${{{name}:…}}, which is not resolved in what comes from a run's folder."
                 )
+    return formats.upgrade_whole({str(key): value for key, value in content.items()})
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """The same of a configuration without interpolations that is only looked at, in a fifth of the time.
+
+    A text with an interpolation stays as it is. Raises UserError for what can't be read.
+    """
+    try:
+        text = read_text(path, MOST_BYTES)
+        require_format(text, path)
+        _require_shallow(text)
+        parser = PARSER(text)
+        try:
+            content = parser.get_single_data()
+        finally:
+            parser.dispose()
+        if not isinstance(content, dict):
+            raise ValueError("it holds no configuration")
+        require_plain(content)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path} can't be read ({reason(error)}); the run's folder is damaged.") from error
     return formats.upgrade_whole({str(key): value for key, value in content.items()})
 
 

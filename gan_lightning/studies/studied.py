@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from gan_lightning.config.trust import read_data
+from gan_lightning.config.trust import read_settings
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, METRICS, OVERRIDES
 from gan_lightning.runs.results import Results
@@ -49,7 +49,7 @@ class StudiedRun:
     def config(self) -> Mapping[str, Any]:
         """The values of its configuration by dotted key; empty where there is none that can be read."""
         with suppress(UserError):
-            return flat(read_data(self.folder / CONFIG))
+            return flat(read_settings(self.folder / CONFIG))
         return {}
 
     @property
@@ -81,19 +81,24 @@ def flat(config: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def read_curves(path: Path) -> dict[str, list[float]]:
-    """The columns of a metrics.csv, which may be written meanwhile. Empty where there is none."""
+def read_curves(path: Path, prefixes: Sequence[str] = ("",)) -> dict[str, list[float]]:
+    """The columns of a metrics.csv, which may be written meanwhile, whose names begin with one of the prefixes.
+
+    Empty where there is none.
+    """
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8", errors="replace") as file:
         rows = csv.reader(file)
         names = next(rows, [])
-        columns: list[list[float]] = [[] for _ in names]
+        columns: dict[int, list[float]] = {
+            place: [] for place, name in enumerate(names) if name.startswith(tuple(prefixes))
+        }
         for row in rows:
             if len(row) == len(names):  # the last may be half written
-                for column, text in zip(columns, row, strict=True):
-                    column.append(_number(text))
-    return dict(zip(names, columns, strict=True))
+                for place, column in columns.items():
+                    column.append(_number(row[place]))
+    return {names[place]: column for place, column in columns.items()}
 
 
 def _number(text: str) -> float:
