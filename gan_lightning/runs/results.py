@@ -78,7 +78,11 @@ class Run:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
+    return type(value) is float or _is_whole(value)
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) is int and abs(value) < 1 << 63  # JSON's may have a thousand digits, and be no float
 
 
 def _are_numbers(value: Any) -> bool:
@@ -92,21 +96,26 @@ def _is_health(value: Any) -> bool:
 
 
 def _are_records(value: Any) -> bool:
-    return all(isinstance(each, dict) and {"iteration", "protocol"} <= each.keys() for each in value)
+    return all(isinstance(each, dict) and _is_record(each) for each in value)
+
+
+def _is_record(value: Record) -> bool:
+    is_told = "iteration" in value and isinstance(value.get("protocol"), dict)
+    return is_told and _are_numbers(value.get("values", {}))
 
 
 # What the fields of results.json hold that are read again, to print them or to keep them.
 FITTING: dict[str, Callable[[Any], bool]] = {
     "status": lambda value: isinstance(value, str),
-    "iteration": lambda value: type(value) is int,
+    "iteration": _is_whole,
     "seconds": _is_number,
     "metrics": _are_numbers,
     "health": _is_health,
     "evaluation": lambda value: isinstance(value, dict) and _are_records(value.values()),
     "evaluations": lambda value: isinstance(value, list) and _are_records(value),
-    "seed": lambda value: type(value) is int,
+    "seed": _is_whole,
     "device": lambda value: isinstance(value, str),
-    "memory": lambda value: isinstance(value, dict) and all(type(each) is int for each in value.values()),
+    "memory": lambda value: isinstance(value, dict) and all(map(_is_whole, value.values())),
     "classes": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
 }
 

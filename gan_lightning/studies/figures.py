@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 480, 270  # of a chart, in units of about a pixel
 LEFT, RIGHT, TOP, BOTTOM = 58, 24, 10, 40
 STRIP_WIDTH, STRIP_HEIGHT, STRIP_MARGIN = 220, 26, 8
 TICKS = 5
+LARGEST = 1e100  # that a scale is made for, so that none overflows
 APART = 20  # positive numbers whose extremes differ by this factor are drawn on a logarithmic scale
 TRIED_APART = 5  # the same of a hyper-parameter's values
 
@@ -64,8 +65,8 @@ class Scale:
 def scale_of(
     numbers: Sequence[float], start: float, end: float, margin: float = 0.04, apart: float = APART
 ) -> Scale | None:
-    """A scale for the finite numbers, logarithmic where they are positive and so far `apart`; None without any."""
-    finite = [number for number in numbers if isfinite(number)]
+    """A scale for numbers that are finite and not absurd, logarithmic where they are positive and so far `apart`; None without any."""
+    finite = [number for number in numbers if abs(number) < LARGEST]
     if not finite:
         return None
     low, high = min(finite), max(finite)

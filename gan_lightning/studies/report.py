@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gan_lightning import __version__
 from gan_lightning.studies import accounts
 from gan_lightning.studies.accounts import Table
@@ -98,7 +100,8 @@ def collect(
 
 
 def _part(section: Section, ran: Ran) -> Part:
-    measures = [measure(section, metric, ran) for metric in section.metrics]
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers near the largest there are, as of a run gone astray
+        measures = [measure(section, metric, ran) for metric in section.metrics]
     protocol = {key: str(value) for key, value in flat(dict(section.protocol)).items()} if section.protocol else {}
     return Part(section, measures, _budgets(section, ran), protocol)
 

@@ -25,6 +25,8 @@ def dependences(
     runs = [(each, seed) for each in standings for seed in each.values]
     settings = [{key: _value(told[each.name].get(key)) for key in keys} for each, _ in runs]
     numbers = [each.values[seed] for each, seed in runs]
+    if not any(map(isfinite, numbers)):
+        return []
     higher = None if better is None else better == "higher"
     return [
         Dependence(

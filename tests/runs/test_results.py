@@ -33,6 +33,30 @@ def test_there_and_back(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"seconds": 10**400},
+        {"iteration": 10**400},
+        {"seed": 10**400},
+        {"memory": {"process": 10**400}},
+        {"memory": {"process": 0.5}},
+        {"device": 3},
+        {"evaluation": {"last": {**RECORD, "protocol": None}}},
+        {"evaluation": {"last": {**RECORD, "values": "x"}}},
+        {"evaluations": [{**RECORD, "values": {"w2": "x"}}]},
+        {"evaluations": [{**RECORD, "values": {"w2": 10**400}}]},
+    ],
+    ids=str,
+)
+def test_values_that_no_run_writes(tmp_path, changed):
+    results.write(tmp_path, RESULTS)
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(UserError, match=f"its {next(iter(changed))} is not what a run writes"):
+        results.read(tmp_path)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"status": "finished"}', "null"])
 def test_what_can_not_be_read(tmp_path, content):
     (tmp_path / "results.json").write_text(content)

@@ -43,7 +43,8 @@ def test_numbers_far_apart_have_a_logarithmic_scale_if_they_are_positive():
         finite = [number for number in numbers if math.isfinite(number)]
         assert scale.low < min(finite)
         assert scale.high > max(finite)
-    assert scale_of([math.nan], 0, 1) is None
+    assert scale_of([math.nan, 1e308, -math.inf], 0, 1) is None
+    assert "nan" not in points([Series("a", [1, 1e308], [1e308, 2])], "x", "y")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is told of a metric, from the files of runs to the numbers of a report."""
 
+import json
 import math
 
 import numpy as np
@@ -134,3 +135,14 @@ def test_the_best_of_several_trials(tmp_path):
     assert (hinge.name, list(hinge.x)) == ("hinge", [1, 2, 3, 4, 5])
     assert (hinge.y[0], hinge.y[-1]) == pytest.approx((3.14, 2.9))
     assert measured(study(tmp_path / "two", {"vanilla": [1.0, 2.0]})).trials == []
+
+
+@pytest.mark.parametrize("value", [None, 1e308])
+def test_numbers_that_are_none_or_overflow(tmp_path, value):
+    for seed in (1, 2, 3):
+        for loss in ("a", "b"):
+            told = {"loss": loss, "loss.lr": seed}
+            run = plant(tmp_path / f"{loss}{seed}", seed, {"odd": [1.0]}, told)
+            text = (run / "results.json").read_text().replace('"odd": 1.0', f'"odd": {json.dumps(value)}')
+            (run / "results.json").write_text(text)
+    assert all(math.isnan(each.mean) or each.mean == value for each in measured(tmp_path).standings)
