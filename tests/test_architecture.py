@@ -66,8 +66,8 @@ ALLOWED = {
     "sampling": PURE | {"safetensors", OWN + "networks"},
     "data": LIGHTNING | {"torchvision", "sklearn", "PIL", "pyarrow", OWN + "extras"},
     "training": LIGHTNING | ROOMS,
-    "watching": LIGHTNING | ROOMS | {OWN + "training"},
-    "config": EVERYWHERE | {"hydra", "omegaconf", "yaml"},
+    "watching": LIGHTNING | ROOMS | {"optuna", OWN + "training", OWN + "extras"},
+    "config": EVERYWHERE | {"hydra", "omegaconf", "yaml", OWN + "extras"},
     "testing": PURE | ROOMS,
     "studies": {OWN + name for name in ("config", "runs", "watching.verdicts")}
     | EVERYWHERE

@@ -54,12 +54,19 @@ def do_job(config: DictConfig, hydra_config: Any) -> Outcome:
         if searches:
             raise
         return None
-    if run is None:
-        return None
+    return None if run is None else told(run, config, hydra_config, searches)
+
+
+def told(run: Run, config: DictConfig, hydra_config: Any, searches: bool) -> Outcome:
+    """What the sweeper is told of a run; of one that a signal has stopped, one that searches that it has failed."""
+    if run.status not in STOPPED:
+        return outcome(config.optimize, run.folder)
     # Where the sweep's jobs run in processes of their own, it is not for one of them to end it.
-    if run.status in STOPPED and "BasicLauncher" in hydra_config.launcher._target_:
+    if "BasicLauncher" in hydra_config.launcher._target_:
         raise Stopped(signal.Signals[run.status].value)
-    return outcome(config.optimize, folder)
+    if searches:
+        raise RunFailed(f"{run.status} has stopped it at iteration {run.iteration}.")
+    return None
 
 
 def attempt(config: DictConfig, hydra_config: Any, folder: Path, sweep: Path) -> Run | None:
@@ -103,6 +110,8 @@ def ending(error: BaseException) -> Ending:
         return Ending(REFUSED if isinstance(error, UserError) else FAILED, paragraph(error))
     told = reason(error)
     name = type(error).__name__
+    if name == "UncompletedJobError":  # submitit's answer to the signal that has stopped the run
+        return Ending(STOPPED_BY_SIGNAL, printable(told))
     return Ending(FAILED, printable(name if told == name else f"{name}: {told}"))
 
 

@@ -17,6 +17,7 @@ from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_lightning.commands.engines import ENGINES, engine
 from gan_lightning.commands.jobs import within
 from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.commands.random_search import RandomSearch
@@ -49,6 +50,7 @@ LAUNCHER = f"{ProcessLauncher.__module__}.{ProcessLauncher.__name__}"
 BY_OVERRIDES = {"folder_name", "hydra_override_dirname"} | {
     f"hydra.job.{key}" for key in ("id", "num", "override_dirname")
 }
+OPTUNA = "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper"
 OPTIMIZING = ("direction", "optim", "ax_config")  # keys of sweepers that are told a number: Optuna's, Nevergrad's, Ax's
 DIRECTION = "hydra.sweeper.direction"
 EXCLUDED = "hydra.job.config.override_dirname.exclude_keys"
@@ -81,6 +83,7 @@ def plan_sweep(sources: Sources, parsed: Sequence[Override]) -> PlannedSweep:
     require_launchable(config)
     check_jobs(sources, checked)
     added = [*without_shared(config, parsed), *directions(config, parsed)]
+    added += [*engine(config, [override.key_or_group for override in parsed]), *search(config)]
     places = require_own_folders(sources, config, jobs)
     is_named = any(o.key_or_group == "hydra.sweep.dir" for o in parsed)
     folder = place_of_sweep(config, resuming, is_named)
@@ -146,12 +149,22 @@ def directions(config: DictConfig, parsed: Sequence[Override]) -> list[str]:
     return [f"{DIRECTION}={found[0] if isinstance(config.optimize, str) else json.dumps(found)}"]
 
 
+def search(config: DictConfig) -> list[str]:
+    """What has Hydra take the sweeper of this project's in the place of Optuna's, as overrides."""
+    if config.hydra.sweeper._target_ != OPTUNA:
+        return []
+    from gan_lightning.commands.search import OptunaSweeper  # which imports Optuna
+
+    Plugins.instance().register(OptunaSweeper)
+    return [f"hydra.sweeper._target_={OptunaSweeper.__module__}.{OptunaSweeper.__name__}"]
+
+
 def require_launchable(config: DictConfig) -> None:
     """Raises UserError for a launcher or sweeper that Hydra can't make."""
     for name, kind in (("launcher", Launcher), ("sweeper", Sweeper)):
         node = config.hydra[name]
         target = node.get("_target_") if isinstance(node, DictConfig) else None
-        kinds: list[type] = [ProcessLauncher, RandomSearch, *Plugins.instance().discover(kind)]
+        kinds: list[type] = [ProcessLauncher, RandomSearch, *ENGINES.values(), *Plugins.instance().discover(kind)]
         known = [f"{each.__module__}.{each.__name__}" for each in kinds]
         if target not in known:
             shown = node if target is None else target

@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
-from hydra.core.plugins import Plugins
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gan_lightning.commands.conducting import conduct
+from gan_lightning.commands.engines import register_engines
 from gan_lightning.commands.flags import hydra_in_a_paragraph, read_flags
 from gan_lightning.commands.help import help_text
 from gan_lightning.commands.jobs import JOB, do_job, noted
-from gan_lightning.commands.launcher import ProcessLauncher, tell_other_ranks
-from gan_lightning.commands.random_search import RandomSearch
+from gan_lightning.commands.launcher import tell_other_ranks
 from gan_lightning.commands.studies import asks_for_sweep, is_sweep
 from gan_lightning.commands.sweep import plan_sweep
 from gan_lightning.config.check import ALLOWED
@@ -119,8 +118,7 @@ def start(arguments: list[str]) -> int:
         sources, overrides, sweep = plan(sources, overrides, flags.multirun)
         if sources != asked:  # a resumed run's config is its own, whatever --config-name and --config-dir say
             options = []
-    Plugins.instance().register(ProcessLauncher)
-    Plugins.instance().register(RandomSearch)
+    register_engines()
     arguments = [*options, *overrides]
     return conduct(*sweep, partial(launch, sources, arguments)) if sweep else launch(sources, arguments)
 

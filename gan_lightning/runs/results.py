@@ -63,9 +63,10 @@ class Results:
 
 @dataclass(frozen=True)
 class Run:
-    """What became of a run. `status` is finished, max_time, alarm, no_progress, or a signal's; `metrics` are the last.
+    """What became of a run. `status` is finished, max_time, alarm, no_progress, pruned or a signal's.
 
-    `verdicts` are those of the health check, in their order; `parameters` are how many weights each network has.
+    `metrics` are the last. `verdicts` are those of the health check, in their order; `parameters` are how many weights
+    each network has.
     """
 
     folder: Path

@@ -2,7 +2,7 @@
 
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
@@ -52,6 +52,7 @@ from gan_lightning.watching.health import HealthCheck
 from gan_lightning.watching.loggers import Events, MetricsTable, close, fenced, open_trackers
 from gan_lightning.watching.monitor import Monitor
 from gan_lightning.watching.progress import IterationBar
+from gan_lightning.watching.prune import Prune
 
 log = logging.getLogger(__name__)
 
@@ -257,14 +258,14 @@ def train(config: DictConfig, folder: Path, prepared: Prepared) -> str:
         torch.set_num_threads(threads)
         for tracker in prepared.trackers:
             close(tracker)
-    status = ended_by(watchers)
+    status = ended_by(watchers, parts.callbacks.values())
     if 0 < prepared.limit <= trainer.global_step:
         status = "finished"
     record(folder, status, config.seed, prepared)
     return status
 
 
-def ended_by(watchers: Watchers) -> str:
+def ended_by(watchers: Watchers, callbacks: Iterable[Callback]) -> str:
     """What has stopped a run before its last iteration, if anything has."""
     if watchers.interrupt.received:
         return watchers.interrupt.received.name
@@ -272,6 +273,8 @@ def ended_by(watchers: Watchers) -> str:
         return "max_time"
     if watchers.health.stopped:
         return "alarm"
+    if any(isinstance(each, Prune) and each.pruned for each in callbacks):
+        return "pruned"
     return "no_progress" if watchers.evaluation.stopped else "finished"
 
 

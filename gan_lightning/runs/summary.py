@@ -19,6 +19,7 @@ ENDS = {
     "SIGUSR2": "Stopped by SIGUSR2",
     "max_time": "Stopped by trainer.max_time",
     "no_progress": "Stopped for want of progress, as evaluation.patience asks,",
+    "pruned": "Pruned, being worse than other trials of its search were by then,",
 }
 LOSSES = ("loss/discriminator", "loss/generator")
 

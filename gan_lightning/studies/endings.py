@@ -14,7 +14,7 @@ from gan_lightning.runs.results import Results
 
 JOB = Path("job.json")
 MOST_BYTES = 1 << 20  # of job.json
-FINISHED = ("finished", "max_time", "alarm", "no_progress")  # with nothing left to do
+FINISHED = ("finished", "max_time", "alarm", "no_progress", "pruned")  # with nothing left to do
 NOT_STARTED, RUNNING, STOPPED_BY_SIGNAL = "not started", "running", "stopped"
 REFUSED, FAILED, INTERRUPTED = "refused", "failed", "interrupted"
 NO_WORD = "its process has ended without a word: it was killed, or its machine has failed"

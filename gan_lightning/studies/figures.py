@@ -65,7 +65,10 @@ class Scale:
 def scale_of(
     numbers: Sequence[float], start: float, end: float, margin: float = 0.04, apart: float = APART
 ) -> Scale | None:
-    """A scale for numbers that are finite and not absurd, logarithmic where they are positive and so far `apart`; None without any."""
+    """A scale for numbers that are finite and not absurd; None without any.
+
+    It is logarithmic where they are positive and so far `apart`.
+    """
     finite = [number for number in numbers if abs(number) < LARGEST]
     if not finite:
         return None

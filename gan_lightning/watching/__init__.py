@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gan_lightning.watching.monitor import *
     from gan_lightning.watching.network_summary import *
     from gan_lightning.watching.progress import *
+    from gan_lightning.watching.prune import *
     from gan_lightning.watching.samples import *
     from gan_lightning.watching.tables import *
     from gan_lightning.watching.verdicts import *
