@@ -20,7 +20,8 @@ from gan_lightning.studies.measuring import courses_of_one, measure
 from gan_lightning.studies.sections import TRAINING, Section, by_seed, sections, seed_of
 from gan_lightning.studies.studied import Configuration, StudiedRun, configurations, flat
 
-SAME = 0.01  # budgets that differ by less are alike
+# Budgets that differ by less are alike. Seconds always do.
+SAME = {"iterations": 0.01, "images": 0.01, "updates": 0.01, "seconds": 0.5}
 MOST_ROWS_OF_GRIDS = 12
 
 
@@ -120,7 +121,7 @@ def _budgets(section: Section, ran: Ran) -> list[str]:
             for run, record in entry.records.values()
             if record is not None and axis in ran.spent[run.folder]
         ]
-        if ends and max(ends) > min(ends) * (1 + SAME):
+        if ends and max(ends) > min(ends) * (1 + SAME[axis]):
             told.append(f"{axis} {shown(min(ends))} to {shown(max(ends))}")
     if not told or ran.budget is not None:
         return []

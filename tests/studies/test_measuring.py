@@ -74,6 +74,14 @@ def test_budgets_that_differ_are_said_and_made_equal(tmp_path):
     assert told.endswith("the longest run has 600.")
 
 
+def test_seconds_always_differ_and_are_said_to_by_half(tmp_path):
+    for loss, speed in (("a", 100.0), ("b", 80.0), ("c", 50.0)):
+        plant(tmp_path / loss, 1, {"w2": [1.0]}, {"loss": loss}, speed=speed)
+    assert collect(find_runs([str(tmp_path / name) for name in "ab"]), tmp_path, "report").parts[0].notes == []
+    (told,) = collect(find_runs([str(tmp_path)]), tmp_path, "report").parts[0].notes
+    assert told.startswith("What the runs have spent differs: seconds 1 to 2. ")
+
+
 def test_a_budget_that_no_curve_knows():
     assert at_budget({"a": {}}, "updates") == (
         {},
