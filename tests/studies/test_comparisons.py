@@ -77,6 +77,7 @@ def test_groups_are_compared_as_scipy_does():
         (by_seed(2.0, nan, 3.5, None, 9.0), True, (3, 3)),
         (by_seed(2.0, 4.0, 3.0, 5.0, 6.0, first=3), True, (3, 3)),
         (by_seed(2.0, 4.0, 3.0, 5.0, 6.0, first=4), False, (5, 5)),
+        (by_seed(2.0, 4.0, 3.0, 5.0, first=4), False, (5, 4)),
         (by_seed(2.0, 4.0, 3.0, 5.0, 6.0, first=5), False, (5, 5)),
         (by_seed(2.0, first=5), False, (5, 1)),
     ],
@@ -126,7 +127,7 @@ def test_sign_flips_by_hand():
     assert exact_p(np.array([1.0, 2.0, 3.0])) == 2 / 8
     assert exact_p(np.array([1.0, 2.0, -3.0])) == 1.0
     assert exact_p(np.array([3.0, 4.0, -1.0])) == 4 / 8  # |sum| 6 or 8, each twice
-    assert exact_p(np.array([0.1, 0.2, 0.3]) - 0.0) == 2 / 8  # whose sums are rounded
+    assert exact_p(np.array([0.1, 0.1, 0.1, -0.1])) == 10 / 16  # all but the sums of 0, which are rounded
     assert exact_p(np.zeros(4)) == 1.0
     differences = simulated(NORMAL, 18, seed=3) + 0.4
     test = stats.permutation_test(
@@ -189,6 +190,8 @@ def test_who_is_compared_with_whom():
     assert best == every[:3]
     with pytest.raises(KeyError):
         compare(CONFIGURATIONS, False, reference="d")
+    with pytest.raises(KeyError):
+        compare({}, False, reference="d")
     assert compare({}, True) == compare_with_best({}, True) == []
 
 
