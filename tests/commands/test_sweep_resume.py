@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gan_lightning.errors import UserError
 from gan_lightning.runs import run as run_module
 from gan_lightning.runs.ownership import LOCK
 from gan_lightning.studies import sweep_folder
@@ -49,6 +50,10 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> Jobs:
 
 def fails() -> None:
     raise ValueError("odd")
+
+
+def refuses() -> None:
+    raise UserError("it is odd.")
 
 
 def results(folder: Path) -> dict[str, Any]:
@@ -103,12 +108,14 @@ def test_a_failure_ends_the_others_if_that_is_asked_for(
     assert jobs.taken() == [1, 2, 3]
 
 
-def test_only_mistakes_are_status_2(sweep: Callable[..., Any], here: Path) -> None:
-    outcome = sweep("dataset.batch_size=100000,200000")
+def test_only_mistakes_are_status_2(sweep: Callable[..., Any], jobs: Jobs, here: Path) -> None:
+    jobs.trouble = {1: refuses, 2: refuses}
+    outcome = sweep("seed=1,2")
     assert outcome.status == 2
-    assert outcome.out.count("refused (dataset.batch_size is ") == 2
+    assert outcome.out.count("refused (it is odd)") == 2
     assert "Traceback" not in outcome.err
-    assert not (here / "S" / "dataset.batch_size=100000" / "train.log").exists()
+    jobs.trouble.pop(2)
+    assert sweep("seed=1,2").status == 1
 
 
 def test_a_signal_ends_the_sweep_and_it_goes_on(
@@ -156,7 +163,7 @@ def test_further_seeds_and_iterations_are_added(
     longer = (*short, "seed=1,2", "loss=vanilla,hinge", "sweep.resume=S")
     assert command(*longer, "trainer.max_steps=2").status == 0
     assert jobs.taken() == [2, 2]  # in the order of the command, in which those of seed 1 are complete
-    folders = [f"seed={seed},loss={loss}" for seed in (1, 2) for loss in ("vanilla", "hinge")]
+    folders = [f"loss={loss},seed={seed}" for seed in (1, 2) for loss in ("vanilla", "hinge")]
     assert sorted(path.name for path in (here / "S").iterdir() if path.is_dir()) == sorted(folders)
     assert [job.folder for job in sweep_folder.read(here / "S").jobs] == folders
     assert command(*longer, "trainer.max_steps=3").status == 0
