@@ -65,14 +65,7 @@ class Scale:
 def scale_of(
     numbers: Sequence[float], start: float, end: float, margin: float = 0.04, apart: float = APART
 ) -> Scale | None:
-<<<<<<< ours
-    """A scale for numbers that are finite and not absurd; None without any.
-
-    It is logarithmic where they are positive and so far `apart`.
-    """
-=======
     """A scale for numbers below LARGEST, logarithmic where they are positive and so far `apart`; None without any."""
->>>>>>> theirs
     finite = [number for number in numbers if abs(number) < LARGEST]
     if not finite:
         return None
