@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 import torch
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher as HydraBasicLauncher
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
-from gan_lightning import train
+from gan_lightning import Run, train
 from gan_lightning.commands import engines
 from gan_lightning.commands.engines import (
     STOP,
@@ -244,6 +245,47 @@ def fake(here: Path, monkeypatch: pytest.MonkeyPatch) -> Engine:
     config = OmegaConf.create({"hydra": {"sweep": {"dir": "sweep"}}})
     engine.setup(hydra_context=None, task_function=None, config=config)  # type: ignore[arg-type]
     return engine
+
+
+class InProcess(HydraBasicLauncher):
+    """Hydra's launcher that needs no process, with any settings."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+
+
+class UncompletedJobError(RuntimeError):
+    """As submitit's is called."""
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        (Run(Path("run"), "SIGTERM", 7, 1.0, {}), "SIGTERM has stopped it at iteration 7"),
+        (
+            UncompletedJobError("Job not requeued because: timed-out too many times."),
+            "Job not requeued because: timed-",
+        ),
+    ],
+)
+def test_a_job_that_a_signal_has_stopped_has_failed(
+    command: Callable[..., Any], here: Path, monkeypatch: pytest.MonkeyPatch, ends: Any, told: str
+) -> None:
+    """A number of it would be that of a run that is not complete."""
+
+    def run(*arguments: Any) -> Run:
+        if isinstance(ends, Run):
+            return ends
+        raise ends
+
+    monkeypatch.setattr("gan_lightning.runs.run.run_experiment", run)
+    monkeypatch.setattr(JoblibLauncher, "of", f"{__name__}.InProcess")
+    monkeypatch.setattr(engines, "import_module", lambda name: sys.modules[__name__])
+    outcome = command("-m", "seed=1,2", "hydra/launcher=joblib")
+    assert outcome.status == 1
+    assert f"#0 seed=1: {told}" in outcome.err
+    assert outcome.err.count("The same command goes on with it.") == 2
+    assert "Traceback" not in outcome.err
 
 
 def result(status: JobStatus, value: Any) -> JobReturn:
