@@ -54,18 +54,17 @@ def do_job(config: DictConfig, hydra_config: Any) -> Outcome:
         if searches:
             raise
         return None
-    return None if run is None else told(run, config, hydra_config, searches)
+    if run is None or run.status in STOPPED:
+        return stopped_short(run, hydra_config, searches)
+    return outcome(config.optimize, folder)
 
 
-def told(run: Run, config: DictConfig, hydra_config: Any, searches: bool) -> Outcome:
-    """What the sweeper is told of a run; of one that a signal has stopped, one that searches that it has failed."""
-    if run.status not in STOPPED:
-        return outcome(config.optimize, run.folder)
-    # Where the sweep's jobs run in processes of their own, it is not for one of them to end it.
-    if "BasicLauncher" in hydra_config.launcher._target_:
+def stopped_short(run: Run | None, hydra_config: Any, searches: bool) -> Outcome:
+    """What comes of a job that a signal has stopped: where it shares the sweep's process, that ends, too."""
+    if run is not None and "BasicLauncher" in hydra_config.launcher._target_:
         raise Stopped(signal.Signals[run.status].value)
     if searches:
-        raise RunFailed(f"{run.status} has stopped it at iteration {run.iteration}.")
+        raise RunFailed("The job was stopped, and has no number; the same command goes on with it.")
     return None
 
 
