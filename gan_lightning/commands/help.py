@@ -16,6 +16,7 @@ Trains generative adversarial networks.
 
   python -m gan_lightning [train] KEY=VALUE …        one run, in outputs/
   python -m gan_lightning -m KEY=VALUE,VALUE …       a sweep, in multirun/
+  python -m gan_lightning study=NAME …               a sweep that a file describes
   python -m gan_lightning resume=RUN|auto            go on with a run
   python -m gan_lightning sample run=RUN …           images from a run (sample --help)
   python -m gan_lightning evaluate run=RUN …         numbers for runs (evaluate --help)

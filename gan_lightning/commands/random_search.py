@@ -26,6 +26,7 @@ from gan_lightning.files import replacing
 from gan_lightning.types import PositiveInt, Seed
 
 DIGITS = 3  # significant ones of a number that is drawn, as it stands in the name of its job's folder
+MOST_JOBS = 10_000
 TRIES = 50  # for each draw, until it is one that hasn't been drawn
 FOUND = "optimization_results.yaml"
 
@@ -102,6 +103,9 @@ class RandomSearch(Sweeper):
                 " others. hydra.sweeper.seed=N looks for it on another."
             )
         values = listed(common[self.each]) if self.each in common else ("",)
+        if len(values) * self.draws > MOST_JOBS:
+            many = f"hydra.sweeper.draws is {self.draws} for each of {len(values)}"
+            raise UserError(f"{many}, but a sweep has at most {MOST_JOBS} jobs.")
         points = {}
         for value in values:
             more = self.read(parser, self.only.get(value, {}), given)
@@ -136,7 +140,8 @@ class RandomSearch(Sweeper):
         best: dict[str, tuple[Sequence[str], float]] = {}
         jobs = iter(found)
         for value, points in search.points.items():
-            told = [(point, number) for point in points if (number := outcome_of(next(jobs))) is not None]
+            returned = zip(points, jobs, strict=False)
+            told = [(point, number) for point, job in returned if (number := outcome_of(job)) is not None]
             if told:
                 choose = min if self.direction == "minimize" else max
                 best[value] = choose(told, key=lambda each: each[1])

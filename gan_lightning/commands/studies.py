@@ -18,12 +18,11 @@ from gan_lightning.config.check import check
 from gan_lightning.config.compose import parse
 from gan_lightning.config.mistakes import NOT_COMPOSED, first_line
 from gan_lightning.config.sources import Sources
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, reason
 from gan_lightning.suggest import did_you_mean
 
 SWEEPER = f"{BasicSweeper.__module__}.{BasicSweeper.__name__}"
 RANDOM = f"{RandomSearch.__module__}.{RandomSearch.__name__}"
-MOST_JOBS = 10_000
 GROUPS = ("study", "experiment", "hydra")  # whose options may have a say in how a sweep is made
 
 
@@ -40,7 +39,10 @@ def composed_first(sources: Sources, typed: Sequence[Override]) -> tuple[DictCon
     for chosen in (single, settings):
         lines = [override.input_line or "" for override in chosen]
         with sources.open(), suppress(*NOT_COMPOSED):
-            return hydra_compose(sources.name, lines, return_hydra_config=True), lines
+            config = hydra_compose(sources.name, lines, return_hydra_config=True)
+            for key in ("hydra.mode", "hydra.sweeper", "hydra.sweeper.params", "study.seeds", "optimize"):
+                OmegaConf.select(config, key)  # raises what can't be resolved, and is said of the first job
+            return config, lines
     return OmegaConf.create({"hydra": {"sweeper": {"_target_": SWEEPER}}}), []  # what is wrong is said of the first job
 
 
@@ -92,8 +94,6 @@ def random_search(sources: Sources, sweeper: DictConfig, optimize: Any, typed: S
         raise UserError(
             f"optimize is {show(optimize)}, but a random search looks for the best by one number; name one."
         )
-    if (draws := sweeper.get("draws")) is not None and type(draws) is int and draws > MOST_JOBS:
-        raise UserError(f"hydra.sweeper.draws is {draws}, but a sweep has at most {MOST_JOBS} jobs.")
     check(sweeper, RANDOM, "hydra.sweeper")
     settings: Any = OmegaConf.to_container(sweeper, resolve=True)
     settings.pop("_target_")
@@ -104,4 +104,9 @@ def random_search(sources: Sources, sweeper: DictConfig, optimize: Any, typed: S
             if known and value not in known:
                 hint = did_you_mean(value, known)
                 raise UserError(f"hydra.sweeper.only has {value}, but there is no such {settings['each']}.{hint}")
-        return RandomSearch(**settings).search(OverridesParser.create(loader), task)
+        try:
+            return RandomSearch(**settings).search(OverridesParser.create(loader), task)
+        except UserError:
+            raise
+        except Exception as error:  # of whatever kind: Hydra's parser takes what is written as it is
+            raise UserError(f"The random search can't draw ({reason(error)}).") from error

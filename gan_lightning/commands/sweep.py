@@ -20,9 +20,8 @@ from omegaconf.errors import OmegaConfBaseException
 from gan_lightning.commands.engines import ENGINES, engine
 from gan_lightning.commands.jobs import within
 from gan_lightning.commands.launcher import ProcessLauncher
-from gan_lightning.commands.random_search import RandomSearch
+from gan_lightning.commands.random_search import MOST_JOBS, RandomSearch
 from gan_lightning.commands.studies import (
-    MOST_JOBS,
     RANDOM,
     SWEEPER,
     composed_first,
@@ -72,8 +71,11 @@ def plan_sweep(sources: Sources, parsed: Sequence[Override]) -> PlannedSweep:
         parsed = parse(asked, loader)
     alone, first = composed_first(sources, parsed)
     typed = with_seeds(sources, alone, parsed)
+    are_seeds_right = len(typed) > len(parsed)  # being those that study.seeds stands for
     parsed = with_parameters(sources, alone, typed)
     jobs, checked = known_jobs(sources, alone, typed, parsed)
+    if are_seeds_right:
+        checked = [job for job in checked if "seed=1" in job] or checked
     # What all jobs share, such as the sweep's folder, is read off the first, since without what differs there may be
     # no run.
     single = [o.input_line or "" for o in parsed if not o.is_sweep_override()]

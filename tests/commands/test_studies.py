@@ -157,11 +157,15 @@ def test_parameters_in_a_file_are_checked_like_typed_ones(
         ("study=lucic optimize=[loss/generator]", "a random search looks for the best by one number"),
         ("study=lucic seed=0,1", "seed has 0, on which the best is looked for"),
         ("study=lucic study.draws=0", "study.draws is 0, but it must be at least 1"),
-        ("study=lucic study.draws=20000", "hydra.sweeper.draws is 20000, but a sweep has at most 10000 jobs."),
+        (
+            "study=lucic study.draws=20000",
+            "hydra.sweeper.draws is 20000 for each of 6, but a sweep has at most 10000 jobs.",
+        ),
         ("study=lucic study.lr=interval(2,1)", "study.lr=interval(2,1) is no interval from a lower to a higher"),
         ("study=lucic study.lr=tag(log,interval(0,1))", "its logarithm is drawn from above 0"),
         ("study=lucic hydra.sweeper.direction=up", "hydra.sweeper.direction is 'up', but RandomSearch expects"),
         ("study=lucic +hydra.sweeper.only.wgan={}", "hydra.sweeper.only has wgan, but there is no such loss."),
+        ("study=smoke study.seeds=${nope}", "study.seeds is '${nope}', which can't be resolved"),
         ("study=losses loss.n_critic=${linear:1,5,9}", "n_critic must be a number, at least 1; set trainer.max_steps"),
     ],
 )
@@ -169,6 +173,17 @@ def test_mistakes(command: Callable[..., Any], here: Path, line: str, told: str)
     outcome = command(*line.split())
     assert (outcome.status, outcome.out) == (2, "")
     assert told in " ".join(outcome.err.split())
+    assert not list(here.iterdir())
+
+
+def test_what_a_search_can_not_read_is_a_mistake(
+    planned: Callable[..., Any], own: Callable[..., Any], here: Path
+) -> None:
+    sweeper = "{params: {loss: 'vanilla,hinge'}, only: {hinge: {loss.n_critic: 'interval(1'}}}"
+    chosen = "defaults:\n  - override /hydra/sweeper: random\noptimize: loss/generator\n"
+    extra = own(f"{chosen}hydra:\n  mode: MULTIRUN\n  sweeper: {sweeper}\n")
+    with pytest.raises(UserError, match=r"The random search can't draw \(.*\)\.$"):
+        planned("study=mine", extra=extra)
     assert not list(here.iterdir())
 
 
