@@ -60,6 +60,7 @@ ADDED: dict[str, Any] = {
     "plugins": [],
     "callbacks": {},
     "optimize": None,
+    "matmul": "auto",
     "sweep": {"resume": None, "fail_fast": False},
 }
 VALUES = {"advice": {"on": True, "off": False}}

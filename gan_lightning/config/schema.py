@@ -158,6 +158,7 @@ class Training:
     sweep: Sweep
     optimize: str | list[str] | None
     threads: Threads | None
+    matmul: Literal["auto", "highest", "high", "medium"]
     dataset: Dataset
     network: Network
     conditioning: Conditioning

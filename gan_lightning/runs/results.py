@@ -37,9 +37,10 @@ class Results:
     """How far a run is, its last metrics by tag, and where they come from.
 
     `status` is running, failed, or that of runs.run.Run; `seconds` are of training. `evaluation` has the last and the
-    best record of those made while training, `evaluations` those of the command `evaluate`. `parameters` are how many
-    weights each network has, `classes` the names of the data set's in the order of their numbers. `memory` are the most
-    bytes that the first process has held, and its tensors on a GPU. Numbers that are not finite are None.
+    best record of those made while training, `evaluations` those of the command `evaluate`. `memory` are the most bytes
+    that the first process has held, and its tensors on a GPU; `matmul` is torch's setting of matrix products.
+    `parameters` are how many weights each network has, `classes` the names of the data set's in the order of their
+    numbers. Numbers that are not finite are None.
     """
 
     status: str
@@ -56,6 +57,7 @@ class Results:
     device: str = ""
     devices: int = 1
     memory: Mapping[str, int] = field(default_factory=dict)
+    matmul: str = "highest"
     parameters: Mapping[str, int] = field(default_factory=dict)
     classes: Sequence[str] = ()
     format: str = formats.RESULTS

@@ -29,6 +29,7 @@ from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.runs.finishing import PROTOCOL, finish, parameters, sample_grids, set_aside
 from gan_lightning.runs.folders import discard, goes_on, holds_run, start_over
 from gan_lightning.runs.hardware import build_trainer, check_hardware, duration, silence, spare_cuda_lookups
+from gan_lightning.runs.multiplying import chosen
 from gan_lightning.runs.outcome import require_known
 from gan_lightning.runs.overview import draw_overview
 from gan_lightning.runs.ownership import owned
@@ -181,6 +182,8 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     parts.data.require_even(trainer.world_size)
     require_strategy(trainer, parts.model)
     require_step(parts.model, parts.data, trainer.world_size)
+    content = checkpoint.content if checkpoint else None
+    parts.model.matmul = chosen(config.matmul, trainer, parts.model, parts.data.batch_size, content)
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
     return Prepared(parts, trainer, watchers, trackers, limit, checkpoint)
@@ -294,6 +297,7 @@ def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:
         seed=seed,
         protocol=PROTOCOL,
         **provenance(trainer),
+        matmul=prepared.parts.model.matmul or torch.get_float32_matmul_precision(),
         parameters=parameters(prepared.parts.model),
         classes=prepared.parts.data.loaded.classes,
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from gan_lightning.training.gan import *
     from gan_lightning.training.hooks import *
     from gan_lightning.training.interrupt import *
+    from gan_lightning.training.matmul import *
     from gan_lightning.training.minibatches import *
     from gan_lightning.training.ranks import *
     from gan_lightning.training.running_means import *

@@ -36,6 +36,7 @@ from gan_lightning.training.compatibility import Circumstances, Parts, cautions,
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter, adapt
 from gan_lightning.training.ema import EMA
+from gan_lightning.training.matmul import Setting, multiplying
 from gan_lightning.training.minibatches import Batch, Gathered, Minibatch
 from gan_lightning.training.ranks import of_each_rank, refuse_strategy
 from gan_lightning.training.running_means import RunningMeans
@@ -100,6 +101,7 @@ class GAN(LightningModule):
         self.conditions: Conditions | None = None
         self.gathered = Gathered(self.discriminator.packing)
         self.batch_size = 1
+        self.matmul: Setting | None = None  # of an iteration's products; None: as torch is set
         self.spares_hooks = True  # which Lightning's trainer calls around gradients and steps
         self.means = RunningMeans()
         self.reported: dict[str, float] = {}  # the last means that were
@@ -147,6 +149,7 @@ class GAN(LightningModule):
         return self.timetable.optimizers(START, self.generator.parameters(), self.discriminator.parameters())
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["matmul"] = self.matmul
         checkpoint["running_means"] = self.means.state_dict()
         states = of_each_rank(self.gathered.state_dict())
         checkpoint["gathered"] = states[0]
@@ -175,7 +178,7 @@ class GAN(LightningModule):
         if minibatches := self.gathered.add(batch, self.critic_updates.updates(self.trainer.global_step)):
             if not isinstance(batch, SampleSet) and not self.reported:
                 self.require_fitting(*minibatches[0])
-            with ranks.together(self.device, self.seed, self.trainer.global_step):
+            with multiplying(self.matmul), ranks.together(self.device, self.seed, self.trainer.global_step):
                 self.train_iteration(minibatches)
 
     def on_train_epoch_end(self) -> None:
