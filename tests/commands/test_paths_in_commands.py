@@ -145,7 +145,7 @@ def test_a_sweep_in_the_home_folder(
     command: Command, here: Path, tiny: tuple[str, ...], own: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(launcher.ProcessLauncher, "launch", lambda self, *args, **kwargs: [])
-    assert command(*own, "my", *tiny, "-m", "seed=1,2").status == 0
+    assert command(*own, "my", *tiny, "-m", "seed=1,2").status == 1  # since no job was started
     assert (here / "home" / "sweeps" / "all" / "multirun.yaml").is_file()
     assert {path.name for path in here.iterdir()} == {"home"}
 
