@@ -4,6 +4,7 @@ Imports no torch.
 """
 
 import fcntl
+import html
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,6 +64,15 @@ class Results:
     format: str = formats.RESULTS
 
 
+class Metrics(dict[str, float]):
+    """Numbers by name, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        shown = ((name, f"{value:.4g}" if isinstance(value, float | int) else "-") for name, value in self.items())
+        rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{value}</td></tr>" for name, value in shown)
+        return f"<table>{rows}</table>"
+
+
 @dataclass(frozen=True)
 class Run:
     """What became of a run. `status` is finished, max_time, alarm, no_progress, pruned or a signal's.
@@ -78,6 +88,14 @@ class Run:
     metrics: dict[str, float]
     verdicts: tuple[Verdict, ...] = ()
     parameters: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "metrics", Metrics(self.metrics))
+
+    def __repr__(self) -> str:
+        """One line for people: the numbers are in `metrics`."""
+        said = "".join(f", {verdict.kind}" for verdict in self.verdicts)
+        return f"Run({str(self.folder)!r}: {self.status} at iteration {self.iteration}, {self.seconds:.0f} s{said})"
 
 
 def _is_number(value: Any) -> bool:

@@ -4,12 +4,14 @@ import json
 import math
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from gan_lightning import UserError
 from gan_lightning.runs import results
-from gan_lightning.runs.results import Health, Results, finite
+from gan_lightning.runs.results import Health, Results, Run, finite
+from gan_lightning.watching.verdicts import Verdict
 
 RECORD = {"iteration": 4, "protocol": {"samples": 10, "extractor": "identity"}, "values": {"w2": 0.5}}
 RESULTS = Results(
@@ -108,3 +110,15 @@ def test_two_processes_take_turns(tmp_path):
         order.append("done")
     thread.join(timeout=20)
     assert order == ["done", "renewed"]
+
+
+def test_a_run_in_a_notebook():
+    metrics = {"loss/generator": 0.123456, "progress/images<seen": 128000, "loss/discriminator": math.nan}
+    run = Run(Path("outputs/a"), "alarm", 7, 12.6, metrics, (Verdict("Diverging", 3, "It diverges."),))
+    assert repr(run) == "Run('outputs/a': alarm at iteration 7, 13 s, Diverging)"
+    assert run.metrics == metrics
+    assert replace(run, metrics={"w2": None}).metrics._repr_html_() == "<table><tr><th>w2</th><td>-</td></tr></table>"
+    table = run.metrics._repr_html_()
+    assert "<tr><th>loss/generator</th><td>0.1235</td></tr>" in table
+    assert "<th>progress/images&lt;seen</th><td>1.28e+05</td>" in table
+    assert "<td>nan</td>" in table
