@@ -49,22 +49,19 @@ def test_factors_that_are_rounded_are_found(monkeypatch):
     assert not matmul.is_exact.__wrapped__(SIZE)
 
 
-@pytest.mark.parametrize(("medium", "faster"), [(0.5, True), (0.76, True), (0.78, False), (1.5, False)])
-def test_the_faster_is_clearly_faster(monkeypatch, medium, faster):
-    """Whatever one of the measurements says."""
-    calls: list[str] = []
-
-    def seconds(setting: str, left: Tensor, right: Tensor) -> float:
-        calls.append(setting)
-        outlier = 100 if len(calls) in (5, 8) else 1
-        return outlier * (medium if setting == "medium" else 1.0)
-
-    monkeypatch.setattr(matmul, "seconds", seconds)
-    assert matmul.is_faster.__wrapped__(SIZE) == faster
+@pytest.mark.parametrize(
+    ("told", "found"), [("vendor_id\t: AuthenticAMD\n", True), ("vendor_id\t: GenuineIntel\n", False), (None, False)]
+)
+def test_the_maker_of_a_processor_is_read(monkeypatch, tmp_path, told, found):
+    file = tmp_path / "cpuinfo"
+    if told is not None:
+        file.write_text(told)
+    monkeypatch.setattr(matmul, "PROCESSORS", file)
+    assert matmul.is_amd.__wrapped__() == found
 
 
 @pytest.mark.parametrize(
-    ("size", "exact", "faster", "setting"),
+    ("size", "exact", "amd", "setting"),
     [
         (LARGE, True, True, "medium"),
         (LARGE, False, True, "highest"),
@@ -73,9 +70,9 @@ def test_the_faster_is_clearly_faster(monkeypatch, medium, faster):
         (None, True, True, "highest"),
     ],
 )
-def test_medium_is_for_large_products_that_it_makes_exactly_and_fast(monkeypatch, size, exact, faster, setting):
+def test_medium_is_for_large_products_that_it_makes_exactly_and_fast(monkeypatch, size, exact, amd, setting):
     monkeypatch.setattr(matmul, "is_exact", lambda size: exact)
-    monkeypatch.setattr(matmul, "is_faster", lambda size: faster)
+    monkeypatch.setattr(matmul, "is_amd", lambda: amd)
     assert matmul.fastest_exact(size) == setting
 
 
