@@ -26,6 +26,7 @@ NUMBERS = {
     "loss_slope": min,
     "gradient_norm/generator": min,
     "diversity": min,
+    "coverage": min,
     "saturated": max,
 }
 

@@ -16,6 +16,8 @@ Nothing of the training changes by it: random generators, buffers, gradients and
 | `gradient_norm/generator`, and `/LAYER` below it | of the objective's loss (not the heads') in the weights |
 | `loss_slope` | of this loss in the fakes' logits, absolute, summed: 1 for -E f |
 | `diversity` | mean distance of two fakes over that of two training samples, unless those are all the same |
+| `coverage` | how many training samples are a fake's nearest, over how many are another training sample's; |
+| | of images and signals |
 | `update_ratio/NETWORK` | norm of the change of all weights in an iteration, over that of the weights |
 | `non_finite/NETWORK` | 1 if a weight, or what the network makes of the batch, is not finite |
 
@@ -75,6 +77,8 @@ def measure(
                 measured["clipped"] = share(flat.abs() >= clipping.bound)
         if distance > 0:
             measured["diversity"] = mean_distance(fake) / distance
+            if fake.ndim > 2:  # points between tight modes share few nearest neighbours, however many modes they go to
+                measured["coverage"] = coverage(fake, real.samples)
         measured["non_finite/generator"] = non_finite(fake, *model.generator.parameters())
         measured["non_finite/discriminator"] = non_finite(real_logits, fake_logits, *model.discriminator.parameters())
     return measured
@@ -194,6 +198,20 @@ def mean_distance(samples: Tensor) -> Tensor:
     # By differences: the faster product of matrices gives equal samples distances above 0.
     distances = torch.cdist(flat, flat, compute_mode="donot_use_mm_for_euclid_dist")
     return distances.sum() / max(1, len(flat) * (len(flat) - 1))
+
+
+def coverage(fake: Tensor, real: Tensor) -> Tensor:
+    """How many of the real samples (N, ...) are nearest to one of the fakes (N, ...), over how many are nearest to
+    another real one: about 1 for fakes of the same distribution, and 0.2 for those of a fifth of it.
+    """
+    flat_fake, flat_real = fake.flatten(1), real.flatten(1)
+    own = torch.cdist(flat_real, flat_real).fill_diagonal_(torch.inf)
+    return nearest(torch.cdist(flat_fake, flat_real)) / nearest(own)
+
+
+def nearest(distances: Tensor) -> Tensor:
+    """How many columns of distances (N, M) hold the least of a row."""
+    return (torch.bincount(distances.argmin(1), minlength=distances.shape[1]) > 0).sum()
 
 
 def non_finite(*tensors: Tensor) -> Tensor:

@@ -3,12 +3,13 @@
 import pytest
 import torch
 from omegaconf import OmegaConf
+from sklearn.datasets import load_digits
 
 from gan_lightning.config.build import build
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.sampling.drawing import draw_latents
 from gan_lightning.watching.loggers import literal
-from gan_lightning.watching.measurements import measure, undisturbed
+from gan_lightning.watching.measurements import coverage, measure, undisturbed
 
 # Networks wide enough to learn digits, measured often.
 WIDER = (
@@ -79,6 +80,28 @@ def test_generator_that_ignores_its_latents_has_collapsed(tiny, monkeypatch, cap
     assert (text.step, text.tensor_proto.string_val[0].decode()) == (140, literal(verdict.sentence))
 
 
+def test_samples_of_two_kinds_have_collapsed_however_they_differ(tiny, monkeypatch):
+    decode = MLPGenerator.decode
+    kinds_of_samples = torch.tensor(load_digits().images[:2], dtype=torch.float32)[:, None] / 8 - 1
+
+    def decode_to_two(self, inputs, labels):
+        return kinds_of_samples[(inputs[:, 0] > 0).long()] + 0.01 * decode(self, inputs, labels)
+
+    monkeypatch.setattr(MLPGenerator, "decode", decode_to_two)
+
+    run = tiny("run", *WIDER)
+
+    assert kinds(run) == ["Mode collapse suspected"]
+    assert run.results()["health"]["numbers"]["diversity"] > 0.5
+    assert "lie near 4.5% of the variety" in run.run.verdicts[0].sentence
+
+
+def test_coverage_counts_the_real_samples_that_are_nearest():
+    real = torch.tensor([[0.0], [1.0], [3.0], [7.0]])  # 1, 0, 1 and 3 are nearest to another one: three of them
+    assert coverage(torch.tensor([[-9.0], [0.4], [0.3]]), real).item() == pytest.approx(1 / 3)
+    assert coverage(torch.tensor([[6.0], [2.5], [0.6], [0.4]]), real).item() == pytest.approx(4 / 3)
+
+
 HEALTHY = (
     ("loss=vanilla",),
     ("loss=hinge", "network.generator.hidden_dim=128", rate("generator", 2e-4)),
@@ -94,6 +117,7 @@ def test_healthy_training_has_no_verdict(tiny, recipe):
 
     assert kinds(run) == []
     assert run.results()["health"]["numbers"]["diversity"] > 0.3
+    assert ("coverage" in run.results()["health"]["numbers"]) == ("dataset=ring" not in recipe)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +158,7 @@ def test_a_point_mass_is_told_by_nothing_but_its_samples(tiny):
     run = tiny("run", "dataset=point_mass", "loss=r1", "health.every=50", "trainer.max_steps=400")
     assert kinds(run) == []
     numbers = run.results()["health"]["numbers"]
-    assert not {"ranking", "accuracy/real", "overfitting_gap", "diversity"} & set(numbers)
+    assert not {"ranking", "accuracy/real", "overfitting_gap", "diversity", "coverage"} & set(numbers)
 
 
 def test_a_pack_is_the_least_that_is_measured(tiny):
