@@ -43,6 +43,40 @@ def test_each_iteration_is_seen_before_and_after_it(tiny, watch):
     assert all(isinstance(model, GAN) for _, _, model in notes.seen)
 
 
+class After(IterationCallback):
+    """Asks for nothing before an iteration."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+        self.seen.append(trainer.global_step)
+
+
+class Batches(After):
+    """Lightning's own hook, and nothing else before an iteration."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        self.seen.append(-trainer.global_step)
+
+
+class Before(After):
+    """The same, by an attribute of its own."""
+
+    def before_training(self, trainer: Trainer, model: GAN) -> None:
+        self.before_iteration = lambda trainer, model: self.seen.append(-trainer.global_step)  # type: ignore[method-assign]
+
+
+def test_what_asks_for_nothing_before_an_iteration_is_not_called_there(tiny, watch):
+    callbacks = After(), Batches(), Before()
+    watch(*callbacks)
+    tiny("run", "trainer.max_steps=2")
+    assert [callback.seen for callback in callbacks] == [[1, 2], [0, 1, -1, 2], [0, 1, -1, 2]]
+    assert [callable(callback.on_train_batch_start) for callback in callbacks] == [False, True, True]
+    tiny("again", "trainer.max_steps=1")
+    assert callbacks[0].seen == [1, 2, 1]
+
+
 @pytest.mark.parametrize(
     ("hook", "arguments"),
     [("train_start", ()), ("train_batch_start", (None, 0)), ("train_batch_end", (None, None, 0)), ("train_end", ())],
