@@ -44,7 +44,7 @@ CHARTS = {
         "distances": ["^evaluation/(frechet_distance|kernel_distance|sliced_wasserstein|w2|fid|kid)$"],
         "classes and modes": ["^evaluation/(classes_covered|modes_covered)$"],
         "shares": ["^evaluation/.*(_share|precision|recall|coverage|accuracy_score)$"],
-        "diversity": ["^health/diversity$"],
+        "diversity": ["^health/diversity$", "^health/coverage$"],
     },
     "progress": {"images per second": ["^progress/images_per_second$"], "epoch": ["^progress/epoch$"]},
 }
