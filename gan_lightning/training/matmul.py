@@ -21,7 +21,7 @@ Size = tuple[int, int, int]  # of a product: (m, k) times (k, n)
 
 SMALLEST = 1 << 22  # multiplications of a product, below which "medium" isn't tried
 LARGEST_SIDE = 2048  # of what is tried
-EXACT = 2.0  # times the error of "highest", at most
+EXACT = 8.0  # times the error of "highest", at most: of other orders of summation; rounding has thousands
 PROCESSORS = Path("/proc/cpuinfo")  # of Linux
 
 
