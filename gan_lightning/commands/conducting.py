@@ -11,7 +11,7 @@ from gan_lightning.commands.sweep_resume import how_to_go_on
 from gan_lightning.errors import RunFailed, UserError, paragraph, printable
 from gan_lightning.processes import Stopped
 from gan_lightning.studies import table
-from gan_lightning.studies.endings import FINISHED, REFUSED
+from gan_lightning.studies.endings import FINISHED, NOT_STARTED, REFUSED
 from gan_lightning.studies.progress import Progress
 from gan_lightning.studies.studied import StudiedRun, runs_in
 
@@ -61,5 +61,7 @@ def exit_status(runs: Sequence[StudiedRun], status: int) -> int:
     `status` is what the launcher has ended with: it counts if it is a signal's, or if no job is to blame.
     """
     if status >= 128 or all(run.status in FINISHED for run in runs):
+        return status
+    if status and all(run.status in (*FINISHED, NOT_STARTED) for run in runs):
         return status
     return 2 if all(run.status == REFUSED for run in runs) else 1

@@ -11,7 +11,6 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
-from hydra.core.utils import filter_overrides
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, flag_override
@@ -100,7 +99,7 @@ def plan_sweep(sources: Sources, parsed: Sequence[Override]) -> PlannedSweep:
 
 def own_of(job: Sequence[str]) -> list[str]:
     """A job's overrides but for Hydra's, as launchers hand them on."""
-    return list(filter_overrides(job))
+    return [text for text in job if not text.lstrip("+~").startswith(("hydra.", "hydra/"))]
 
 
 def place_of_sweep(config: DictConfig, resuming: Path | None, is_named: bool) -> Path:
@@ -298,7 +297,7 @@ def folders(loader: ConfigLoader, config: DictConfig, jobs: Sequence[list[str]])
         composed = config if by_overrides else loader.load_sweep_config(config, job)
         with flag_override(composed.hydra, ["struct", "readonly"], [False, False]):
             composed.hydra.job.num, composed.hydra.job.id = number, str(number)
-            composed.hydra.overrides.task = [text for text in job if not text.startswith("hydra.")]
+            composed.hydra.overrides.task = own_of(job)
             try:
                 yield str(composed.hydra.sweep.subdir)
             except OmegaConfBaseException as error:

@@ -120,10 +120,10 @@ def start(arguments: list[str]) -> int:
             options = []
     register_engines()
     arguments = [*options, *overrides]
-    return conduct(*sweep, partial(launch, sources, arguments)) if sweep else launch(sources, arguments)
+    return conduct(*sweep, partial(run_by_hydra, sources, arguments)) if sweep else run_by_hydra(sources, arguments)
 
 
-def launch(sources: Sources, arguments: list[str]) -> int:
+def run_by_hydra(sources: Sources, arguments: list[str]) -> int:
     """Has Hydra run what was planned. Returns the exit status."""
     program, sys.argv = sys.argv, [sys.argv[0], *arguments]
     try:

@@ -57,9 +57,9 @@ def test_chdir_changes_nothing_about_paths(
 
 
 def contents(run: Path) -> set[str]:
-    """What is in a run's folder, but for event files, grids, and the checkpoint before the last."""
+    """What is in a run's folder, but for event files, grids, the summary, and the checkpoint before the last."""
     names = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
-    return {name for name in names if not name.startswith(("events", "samples/", "checkpoints/prev"))}
+    return {name for name in names if not name.startswith(("events", "samples/", "summary", "checkpoints/prev"))}
 
 
 def weights_of(run: Path) -> dict[str, torch.Tensor]:

@@ -13,6 +13,7 @@ import yaml
 from gan_lightning.commands import launcher
 from gan_lightning.commands.jobs import JOB
 from gan_lightning.commands.launcher import CONSOLE, Job, ProcessLauncher, default_jobs, note_end
+from gan_lightning.commands.sweep import own_of
 from gan_lightning.commands.train import plan
 from gan_lightning.config.resolvers import LONGEST, default_iterations, folder_name
 from gan_lightning.config.sources import Sources
@@ -192,6 +193,12 @@ def test_folders_are_named_by_what_differs(here: Path) -> None:
     (excluded,) = planned[3:-1]
     assert excluded.startswith('hydra.job.config.override_dirname.exclude_keys=["plugins", ')
     assert excluded.endswith('"callbacks.prune.trial", "seed", "trainer.max_steps"]')
+
+
+def test_settings_of_hydras_are_no_part_of_a_jobs_name(here: Path) -> None:
+    """Added ones neither: Hydra hands them to no job."""
+    settings = ["+hydra.launcher.further=1", "hydra/launcher=basic"]
+    assert own_of(["loss=hinge", *settings, "++hydra.verbose=true", "~logger"]) == ["loss=hinge", "~logger"]
 
 
 # One by one.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gan_lightning.config.check import check
@@ -96,7 +97,7 @@ def is_there(config: DictConfig, path: tuple[str, ...]) -> bool:
 def test_each_misspelt_key_is_refused(file: Path) -> None:
     config = without_hydra(compose(Sources("train"), choice(file), TRAINING))
     keys = keys_of(file, config)
-    assert keys or file.stem == "none"
+    assert keys or file.stem == "none" or list(yaml.safe_load(file.read_text())) == ["defaults"]  # another name
     with Sources("train").open() as loader:
         assert [".".join(path) for path in keys if is_accepted(misspelt(config, path), loader)] == []
 

@@ -67,6 +67,7 @@ def test_folder_holds_these_files_and_no_others(trained, loss):
         "results.json",
         "samples/00000000.png",
         "samples/00000006.png",
+        "summary.png",
     }
     assert len(list(run.path.glob("events.*"))) == 1
 
