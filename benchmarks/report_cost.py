@@ -1,7 +1,7 @@
 """What a report takes: CPU seconds, memory and bytes for 10, 100 and 1,000 runs, copies of one that was trained.
 
-python -m gan_lightning hydra.run.dir=/tmp/one seed=1
-python benchmarks/report_cost.py /tmp/one
+python -m gan_lightning hydra.run.dir=one seed=1
+python benchmarks/report_cost.py one
 """
 
 import json

@@ -67,7 +67,7 @@ class Watched:
 
     def written(self) -> tuple[int, int]:
         """When its results and its job.json were written, in ns; 0 for what isn't there."""
-        return tuple(written_at(self.folder / name) for name in (RESULTS, endings.JOB))  # type: ignore[return-value]
+        return written_at(self.folder / RESULTS), written_at(self.folder / endings.JOB)
 
     def look_up(self) -> float:
         """The share of its iterations that a run has made; 0 where that isn't known."""

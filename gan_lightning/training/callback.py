@@ -40,6 +40,7 @@ class IterationCallback(Callback):
         if vars(self).get("on_train_batch_start", self) is None:
             del self.on_train_batch_start
         if all(inherits(self, IterationCallback, method) for method in ("before_iteration", "on_train_batch_start")):
+            # Lightning calls what is callable, so that None in the method's place is none.
             self.on_train_batch_start = None  # type: ignore[assignment, method-assign]
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:

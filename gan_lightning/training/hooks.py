@@ -24,6 +24,7 @@ def are_idle(trainer: Trainer, module: LightningModule) -> bool:
     they don't.
     """
     plugin = trainer.precision_plugin
+    # Lightning sets profiler and callbacks of a trainer from elsewhere, where type checkers don't see it.
     is_plain = type(trainer.strategy) is SingleDeviceStrategy and type(trainer.profiler) is PassThroughProfiler  # type: ignore[attr-defined]
     scales = type(plugin) not in (Precision, MixedPrecision) or getattr(plugin, "scaler", None) is not None
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]

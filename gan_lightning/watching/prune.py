@@ -104,4 +104,5 @@ class Prune(IterationCallback):
 
 def evaluation_of(trainer: Trainer) -> Evaluation:
     """The run's evaluation, which has measured before its own callbacks are asked."""
+    # Lightning sets a trainer's callbacks from elsewhere, where type checkers don't see it.
     return next(each for each in trainer.callbacks if isinstance(each, Evaluation))  # type: ignore[attr-defined]

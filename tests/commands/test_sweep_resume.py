@@ -191,10 +191,10 @@ def test_a_configuration_that_has_changed_is_refused(
 def test_settings_out_of_a_folder_are_not_obeyed(command: Callable[..., Any], jobs: Jobs, here: Path) -> None:
     (here / "S").mkdir()
     noted = ["seed=1,2", "hydra/launcher=basic", "plugins=[its_lab]", "hydra.searchpath=[file://x]"]
-    sweep_folder.write(here / "S", sweep_folder.Sweep(noted, flags=["--config-dir=/tmp/x"]))
+    sweep_folder.write(here / "S", sweep_folder.Sweep(noted, flags=["--config-dir=/its/configs"]))
     outcome = command("-m", "sweep.resume=S")
     assert outcome.status == 2
-    typed = "--config-dir=/tmp/x hydra/launcher=basic 'plugins=[its_lab]' 'hydra.searchpath=[file://x]'"
+    typed = "--config-dir=/its/configs hydra/launcher=basic 'plugins=[its_lab]' 'hydra.searchpath=[file://x]'"
     assert (
         f"type them again, if they are to be trusted: python -m gan_lightning -m sweep.resume=S {typed}" in outcome.err
     )
