@@ -28,11 +28,12 @@ FIXED_LATENTS = 0x5A  # keeps the grids' latents apart from every other use of t
 class SampleGrids(IterationCallback):
     """Draws the average generator's samples of the same `count` latents, every `every` iterations and at both ends.
 
-    Each picture is written to samples/NNNNNNNN.png, named by the iteration. Loggers get those that `is_shown` picks, as
-    `samples/generator`, and once as many real images, as `samples/real`. A conditional generator's grid has a row a
-    class, with the same latents in each row; of conditions that are numbers, in turn, two or three rows each, from its
-    lowest to its highest (`contrasts`). Points are drawn with the real ones, over the critic's values there; signals as
-    curves beside real ones, a row a class of the first eight, in the numbers of the data set's files.
+    With `every` None, at both ends alone. Each picture is written to samples/NNNNNNNN.png, named by the iteration.
+    Loggers get those that `is_shown` picks, as `samples/generator`, and once as many real images, as `samples/real`. A
+    conditional generator's grid has a row a class, with the same latents in each row; of conditions that are numbers, in
+    turn, two or three rows each, from its lowest to its highest (`contrasts`). Points are drawn with the real ones, over
+    the critic's values there; signals as curves beside real ones, a row a class of the first eight, in the numbers of
+    the data set's files.
 
     `real` are samples as networks see them, (N, ...), or a `SampleSet` of such, which knows their classes and units.
     """
@@ -42,7 +43,7 @@ class SampleGrids(IterationCallback):
         folder: str | Path,
         real: Tensor | SampleSet,
         seed: int = 0,
-        every: PositiveInt = 500,
+        every: PositiveInt | None = 500,
         count: Count = 64,
     ) -> None:
         self.folder = Path(folder) / SAMPLES
@@ -61,7 +62,7 @@ class SampleGrids(IterationCallback):
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         iteration = trainer.global_step
-        if trainer.is_global_zero and iteration % self.every == 0:
+        if self.every is not None and trainer.is_global_zero and iteration % self.every == 0:
             self.draw(trainer, model, is_shown(iteration, self.every))
 
     def after_training(self, trainer: Trainer, model: GAN) -> None:

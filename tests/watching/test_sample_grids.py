@@ -113,3 +113,8 @@ def test_a_long_run_keeps_all_files_and_gives_loggers_some(tiny):
     shown = [image.step for image in trained.events().Images("samples/generator")]
     assert shown == [*range(17), *range(18, 33, 2), 35]
     assert len(list((trained.path / "samples").glob("*.png"))) == 36
+
+
+def test_without_an_interval_there_are_pictures_of_both_ends(tiny):
+    trained = tiny("run", "samples.every=null", "trainer.max_steps=3")
+    assert sorted(path.name for path in (trained.path / "samples").iterdir()) == ["00000000.png", "00000003.png"]
