@@ -477,7 +477,7 @@ def test_every_loss_has_a_recipe() -> None:
 
 @pytest.mark.parametrize("loss", RECIPES)
 def test_recipes_are_the_papers(loss: str) -> None:
-    config, recipe = composed(f"loss={loss}"), RECIPES[loss]
+    config, recipe = composed(f"loss={loss}", "~dataset_loss"), RECIPES[loss]
     values = plain(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
     model, network = values["model"], values["network"]
     assert is_exactly(model["objective"], recipe.objective)

@@ -81,7 +81,7 @@ def recipes() -> dict[str, DictConfig]:
     for loss in LOSSES:
         if loss == "acgan":
             continue  # the vanilla objective with conditioning=auxiliary
-        as_it_is = composed(f"loss={loss}")
+        as_it_is = composed(f"loss={loss}", "~dataset_loss")
         for inner in INNERS if "inner" in as_it_is.loss.objective else (None,):
             config = as_it_is.copy()
             if inner:
