@@ -13,6 +13,7 @@ from gan_lightning.files import replacing
 PADDING = 2
 SURFACE = 80  # points a side at which a critic's values are drawn
 LARGEST_JPEG = 65_500  # pixels a side
+SHOWN_FOR = 100  # milliseconds of a film's picture
 LEGIBLE = 48  # cells of a grid are enlarged by a whole factor to about this many pixels
 
 
@@ -77,6 +78,17 @@ def save_jpeg(pixels: Tensor, path: Path) -> None:
     """The same with 1 or 3 channels, and at most LARGEST_JPEG pixels a side, as a JPEG that looks like it."""
     with replacing(path, lasting=False) as temporary:
         as_image(pixels).save(temporary, format="JPEG", quality=95, subsampling=0)
+
+
+def save_film(pictures: Sequence[Tensor], path: Path) -> None:
+    """Writes pictures (C, H, W), uint8, with 1 or 3 channels, as a film that begins again at its end.
+
+    A .gif, whose colours are at most 256 a picture, or else an animated PNG, which has them all.
+    """
+    first, *others = [as_image(pixels) for pixels in pictures]
+    form = "GIF" if path.suffix.lower() == ".gif" else "PNG"
+    with replacing(path, lasting=False) as temporary:
+        first.save(temporary, format=form, save_all=True, append_images=others, duration=SHOWN_FOR, loop=0)
 
 
 def save_pngs(images: Tensor, folder: Path) -> Sequence[Path]:

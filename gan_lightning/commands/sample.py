@@ -4,7 +4,7 @@ python -m gan_lightning sample run=DIR n=64 seed=0 out=grid.png
 python -m gan_lightning sample run=DIR n=10 label=3 out=threes.png
 python -m gan_lightning sample run=DIR 'label={smiling: 1, age: 30}'
 python -m gan_lightning sample run=DIR n=1000 out=table.csv      # or table.parquet
-python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=walk.png
+python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=walk.png      # or walk.gif
 """
 
 import errno
@@ -23,7 +23,7 @@ from gan_lightning.files import replacing, unused, write_failure
 from gan_lightning.paths import typed
 from gan_lightning.run_folder import find_generator
 from gan_lightning.suggest import did_you_mean
-from gan_lightning.types import FilePath, PositiveInt, Seed
+from gan_lightning.types import FilePath, PositiveFloat, PositiveInt, Seed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,8 @@ MOST_CURVES = 64  # in one picture
 SKETCH = (240, 480)  # height and width of a signal's own picture
 JPEG = (".jpg", ".jpeg")
 TABLES = (".csv", ".parquet")
-SINGLE = (".png", *JPEG, ".npy", *TABLES)  # endings of the names of files that all samples go into
+FILMS = (".gif", ".apng")
+SINGLE = (".png", *JPEG, *FILMS, ".npy", *TABLES)  # endings of the names of files that all samples go into
 ENDING = re.compile(r"\.[a-z][a-z0-9]{1,4}")  # by which a name looks like a file's, as .0 at the end of run_1.0 doesn't
 PICTURE = re.compile(r"\d{5,}\.png")  # as pictures.save_pngs names them
 
@@ -55,6 +56,7 @@ class Sampling:
     label: int | str | dict[str, float] | None
     interpolate: list[Seed] | None
     frames: PositiveInt
+    truncation: PositiveFloat | None
     weights: Literal["ema", "raw", "best"]
     device: Literal["cpu", "cuda", "mps"]
 
@@ -69,6 +71,8 @@ def main(arguments: list[str]) -> int:
     if options.interpolate is not None and len(options.interpolate) < 2:
         raise UserError(f"interpolate is {options.interpolate}, but a walk needs at least two seeds.")
     require_free(options.out, kind := kind_of(options.out))
+    if kind in FILMS and options.interpolate is None:
+        raise UserError(f"out is {options.out}, a film, but nothing moves; 'interpolate=[0,1,2,0]' is a walk.")
     find_generator(options.run)  # before torch, whose import takes seconds, is imported
 
     from gan_lightning.sampling.sampler import load_generator
@@ -125,8 +129,8 @@ def draw(options: Sampling, generator: "Sampler") -> "Tensor":
     asked = f"n is {options.n}" if options.interpolate is None else f"frames is {options.frames}"
     require_memory(f"{asked}, whose samples together", count * one, "draw fewer at a time, by other seeds")
     if options.interpolate is None:
-        return generator.sample(options.n, options.seed, label)
-    return generator.interpolate(options.interpolate, options.frames, label)
+        return generator.sample(options.n, options.seed, label, options.truncation)
+    return generator.interpolate(options.interpolate, options.frames, label, options.truncation)
 
 
 def label_in(options: Sampling, generator: "Sampler") -> int | str | dict[str, float] | None:
@@ -177,13 +181,15 @@ def require_place(samples: "Tensor", out: Path, kind: str, units: "data.Units | 
             f"out is {out}, but these samples are vectors; name a .csv, a .parquet or a .npy, or a .png to see"
             " them drawn."
         )
+    if samples.ndim == 2 and kind in FILMS:
+        raise UserError(f"out is {out}, a film, but these samples are vectors; name a .png to see them drawn.")
 
 
 def write(
     samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None", classes: Sequence[str]
 ) -> None:
     """The same for a name that is one for them."""
-    from gan_lightning.pictures import LARGEST_JPEG, save_each, save_jpeg, save_png, save_pngs
+    from gan_lightning.pictures import LARGEST_JPEG, save_each, save_film, save_jpeg, save_png, save_pngs
     from gan_lightning.tables import save_table
 
     is_signal = samples.ndim == 3
@@ -192,6 +198,8 @@ def write(
         save_table(numbers.flatten(1), out, by_step(samples, units) if is_signal else units, classes)
     elif kind == ".npy":
         save_array(numbers, out)
+    elif kind in FILMS:
+        save_film(film(samples.unsqueeze(1)), out)
     elif kind in SINGLE:
         drawn = picture(samples, columns, units)
         if kind in JPEG and (side := max(drawn.shape)) > LARGEST_JPEG:
@@ -237,6 +245,17 @@ def picture(samples: "Tensor", columns: int | None, units: "data.Units | None") 
     if len(shown) < len(samples):
         log.warning("The picture has the curves of the first %s of %s signals.", len(shown), len(samples))
     return curves(as_panels(shown), max(1, round(len(shown) ** 0.5)), samples, units)
+
+
+def film(stages: "Tensor") -> "list[Tensor]":
+    """The pictures of stages (T, N, ...) of N images or signals, T grids with a place for each of these."""
+    from gan_lightning.curves import sketches
+    from gan_lightning.pictures import grid
+
+    if stages.ndim == 5:
+        return [grid(stage) for stage in stages]
+    drawn = sketches(stages.flatten(0, 1), stages.flatten(0, 1))
+    return [grid(stage) for stage in drawn.unflatten(0, stages.shape[:2])]
 
 
 def save_array(samples: "Tensor", path: Path) -> None:

@@ -30,6 +30,32 @@ class Prior(Protocol):
     def path(self, start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]: ...
 
 
+@runtime_checkable
+class TruncatablePrior(Prior, Protocol):
+    """A prior whose tails can be left out.
+
+    `truncate` moves latents (N, d) that the prior has drawn to where no number's size is above `threshold`, so that
+    they are distributed as those that the prior would draw there. Each keeps its rank among all, so that a latent and
+    its truncated one make like samples.
+    """
+
+    def truncate(self, latents: Float[Tensor, "n d"], threshold: float) -> Float[Tensor, "n d"]: ...
+
+
+def truncated_normal(drawn: Float[Tensor, "n d"], threshold: float) -> Float[Tensor, "n d"]:
+    """Numbers of N(0, 1) as those of N(0, 1) on [-threshold, threshold], by the distribution functions of both.
+
+    The truncation trick of BigGAN (Brock et al. 2019, arXiv:1809.11096, section 3.1), which draws numbers beyond the
+    threshold anew: the same distribution, but without a relation to what is drawn untruncated.
+    """
+    if threshold <= 0:
+        raise ValueError(f"threshold must be above 0, got {threshold}")
+    beyond = torch.special.ndtr(torch.tensor(-threshold, dtype=torch.float64))
+    shares = beyond + torch.special.ndtr(drawn.double()) * (1 - 2 * beyond)
+    moved: Tensor = torch.special.ndtri(shares).clamp(-threshold, threshold).to(drawn.dtype)
+    return moved
+
+
 def slerp(start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]:
     """`count` points on the arc from one vector (d,) to another, both included, with lengths in between: (count, d).
 
@@ -65,6 +91,9 @@ class Normal:
     def path(self, start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]:
         return slerp(start, end, count)
 
+    def truncate(self, latents: Float[Tensor, "n d"], threshold: float) -> Float[Tensor, "n d"]:
+        return truncated_normal(latents, threshold)
+
 
 @dataclass(frozen=True)
 class Uniform:
@@ -86,6 +115,10 @@ class Uniform:
 
     def path(self, start: Float[Tensor, " d"], end: Float[Tensor, " d"], count: int) -> Float[Tensor, "{count} d"]:
         return line(start, end, count)
+
+    def truncate(self, latents: Float[Tensor, "n d"], threshold: float) -> Float[Tensor, "n d"]:
+        """In the latents' own units, as of N(0, I): from `bound` on, a threshold changes nothing."""
+        return latents * min(threshold / self.bound, 1.0)
 
 
 @dataclass(frozen=True)
@@ -133,3 +166,9 @@ class Coded:
         (noise, categories, codes), (last_noise, _, last_codes) = start.split(sizes), end.split(sizes)
         arc = slerp(noise, last_noise, count) if len(noise) else noise.expand(count, 0)
         return torch.cat([arc, categories.expand(count, -1), line(codes, last_codes, count)], dim=1)
+
+    def truncate(self, latents: Float[Tensor, "n d"], threshold: float) -> Float[Tensor, "n d"]:
+        """The categories stay as they are."""
+        sizes = [latents.shape[1] - self.width, sum(self.categorical), self.continuous]
+        noise, categories, codes = latents.split(sizes, dim=1)
+        return torch.cat([truncated_normal(noise, threshold), categories, codes * min(threshold, 1.0)], dim=1)

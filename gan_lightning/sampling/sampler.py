@@ -10,12 +10,13 @@ from torch import Tensor
 
 from gan_lightning.errors import UserError
 from gan_lightning.networks.generator import Generator
+from gan_lightning.networks.layers import Labels
 from gan_lightning.plugins import granted
 from gan_lightning.samples import Conditions, Units
 from gan_lightning.sampling.conditions import with_asked
 from gan_lightning.sampling.drawing import decode, draw_latents, label_of_each
 from gan_lightning.sampling.files import Weights, load
-from gan_lightning.sampling.latents import Normal, Prior
+from gan_lightning.sampling.latents import Normal, Prior, TruncatablePrior
 from gan_lightning.suggest import did_you_mean
 
 MOST_NAMED = 20  # classes in a message
@@ -43,18 +44,27 @@ class Sampler:
         self.units = units  # that lead from samples to the numbers of the data set's files, if it has scaled these
         self.conditions = conditions  # where labels are numbers
 
-    def sample(self, n: int, seed: int = 0, label: Label | None = None) -> Float32[Tensor, "{n} ..."]:
+    def sample(
+        self, n: int, seed: int = 0, label: Label | None = None, truncation: float | None = None
+    ) -> Float32[Tensor, "{n} ..."]:
         """Images (n, C, H, W) in [-1, 1], signals (n, C, L) or vectors (n, d), on the CPU; the same arguments give the
         same samples.
 
         `label` is the class of all of them, by number or name, for a conditional generator; without it the classes
         take turns. Where labels are conditions, it has some by name, in the units of the data set's files, such as
         {"age": 30}; the others are drawn as the data have them.
+
+        `truncation` is the largest number in their latents (`truncated_normal`): a lower one makes samples more alike,
+        and often better.
         """
-        return decode(self.network, self._draw(n, seed), self.device, self.labels(n, label, seed))
+        return self.decode(self.draw(n, seed, truncation), self.labels(n, label, seed))
+
+    def decode(self, latents: Float[Tensor, "n latent_dim"], labels: Labels | None = None) -> Float32[Tensor, "n ..."]:
+        """The samples (n, ...) of latents (n, latent_dim) and labels, on the CPU."""
+        return decode(self.network, latents, self.device, labels)
 
     def interpolate(
-        self, seeds: Sequence[int], frames: int, label: Label | None = None
+        self, seeds: Sequence[int], frames: int, label: Label | None = None, truncation: float | None = None
     ) -> Float32[Tensor, "{(len(seeds)-1)*frames} ..."]:
         """A walk from each seed's first latent to the next one's: ((len(seeds) - 1) * frames, ...) samples.
 
@@ -62,10 +72,10 @@ class Sampler:
         just at the next. A conditional generator keeps to one class, by default the first, or to the conditions that
         the first seed draws.
         """
-        ends = torch.cat([self._draw(1, seed) for seed in seeds])
+        ends = torch.cat([self.draw(1, seed, truncation) for seed in seeds])
         walk = torch.cat([self.latents.path(a, b, frames) for a, b in itertools.pairwise(ends)])
         first = self.labels(1, label, seeds[0])  # of classes in turn, the first too
-        return decode(self.network, walk, self.device, None if first is None else first.repeat_interleave(len(walk), 0))
+        return self.decode(walk, None if first is None else first.repeat_interleave(len(walk), 0))
 
     def labels(self, n: int, label: Label | None, seed: int = 0) -> Int[Tensor, " {n}"] | Float[Tensor, "{n} k"] | None:
         """A label each of n samples: `label`, or all classes in turn; conditions that it doesn't name by the seed.
@@ -97,8 +107,17 @@ class Sampler:
         known = f"classes are {', '.join(shown)}" if shown else f"file has no names of classes, only 0 to {last}"
         raise UserError(f"label is {name}, but this generator's {known}.{did_you_mean(name, self.classes)}")
 
-    def _draw(self, n: int, seed: int) -> Float[Tensor, "{n} latent_dim"]:
-        return draw_latents(self.latents, self.network.latent_dim, n, seed)
+    def draw(self, n: int, seed: int = 0, truncation: float | None = None) -> Float[Tensor, "{n} latent_dim"]:
+        """The latents (n, latent_dim) of `sample`, on the CPU. Raises UserError for a prior that can't be truncated."""
+        latents = draw_latents(self.latents, self.network.latent_dim, n, seed)
+        if truncation is None:
+            return latents
+        if not isinstance(self.latents, TruncatablePrior):
+            raise UserError(
+                f"truncation is {truncation:g}, but the prior of this generator, {type(self.latents).__name__}, can't"
+                " be truncated: it has no truncate; use truncation=null."
+            )
+        return self.latents.truncate(latents, truncation)
 
 
 def as_mapping(label: Label, known: Conditions) -> Mapping[str, float]:

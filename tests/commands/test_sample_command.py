@@ -216,6 +216,18 @@ def test_a_walk_as_single_pictures(trained: Path, sample: Callable[..., Path], h
     assert len(list((here / "walk").glob("*.png"))) == 6
 
 
+@pytest.mark.parametrize(("out", "form"), [("walk.gif", "GIF"), ("walk.apng", "PNG")])
+def test_a_walk_as_a_film(trained: Path, sample: Callable[..., Path], here: Path, out: str, form: str) -> None:
+    sample(f"run={trained}", "interpolate=[4,5]", "frames=3", "truncation=0.7", f"out={out}")
+    expected = load_generator(trained).interpolate([4, 5], 3, truncation=0.7)
+    with Image.open(here / out) as film:
+        assert (film.format, film.n_frames, film.info["loop"]) == (form, 3, 0)
+        for frame in range(3):
+            film.seek(frame)
+            shown = np.asarray(film.convert("L"))
+            assert np.array_equal(shown, grid(expected[frame : frame + 1])[0].numpy())
+
+
 @pytest.mark.parametrize("flag", ["--help", "-h"])
 def test_help_is_the_file_of_defaults(command: Command, here: Path, flag: str) -> None:
     outcome = command("sample", flag)
@@ -281,12 +293,14 @@ def test_a_walk_keeps_to_a_class(conditional: Path, sample: Callable[..., Path],
             ["out=folder"],
             "out is folder, but these samples are vectors; name a .csv, a .parquet or a .npy, or",
         ),
-        ("points", ["out=points.txt"], "out is points.txt, but no .txt is written; there are .png, .jpg, .jpeg, .npy,"),
+        ("points", ["out=points.txt"], "out is points.txt, but no .txt is written; there are .png, .jpg, .jpeg, .gif,"),
+        ("points", ["out=a.gif", "interpolate=[0,1]"], "out is a.gif, a film, but these samples are vectors"),
+        ("trained", ["out=a.gif"], "out is a.gif, a film, but nothing moves; 'interpolate=[0,1,2,0]' is a walk."),
         ("points", ["out=points.txt/"], "out is points.txt, but these samples are vectors"),
         (
             "trained",
             ["out=x.webp"],
-            "out is x.webp, but no .webp is written; there are .png, .jpg, .jpeg, .npy, .csv, .parquet, and",
+            "out is x.webp, but no .webp is written; there are .png, .jpg, .jpeg, .gif, .apng, .npy, .csv, .parquet,",
         ),
         (
             "trained",

@@ -72,6 +72,9 @@ def test_walks_are_sketches_in_rows(waves: Path, tiny: Tiny) -> None:
     walk = load_generator(run.path).interpolate([0, 1, 2], 4)
     expected = grid(sketches(walk, walk), 4).permute(1, 2, 0).numpy()
     assert np.array_equal(pixels(run.path / "walk.png"), expected)
+    film = run.path / "walk.apng"
+    assert main(["sample", f"run={run.path}", "interpolate=[0,1,2]", "frames=4", f"out={film}"]) == 0
+    assert np.array_equal(pixels(film), grid(sketches(walk[:1], walk)).permute(1, 2, 0).numpy())
 
 
 @pytest.mark.parametrize("conditioning", ["none", "projection"])

@@ -4,6 +4,8 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 
+from gan_lightning import Sampler, UserError
+from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.sampling.drawing import draw_latents
 from gan_lightning.sampling.latents import Coded, Normal, Uniform
 
@@ -100,3 +102,49 @@ def test_latents_of_pictures_have_the_priors_distribution():
 def test_shapes_are_checked():
     with pytest.raises(TypeCheckError, match="parameter 'end'"):
         Normal().path(torch.ones(2), torch.ones(3), 4)
+
+
+def test_a_truncated_normal_is_what_is_drawn_within_the_threshold():
+    """Against draws of which those beyond it are left out; and each keeps its rank."""
+    drawn = Normal().draw(MANY, 2, generator=source())
+    truncated = Normal().truncate(drawn, 0.7)
+    assert truncated.dtype == torch.float32
+    kept = Normal().draw(4 * MANY, 2, generator=source(1))
+    kept = kept[kept.abs().amax(1) <= 0.7]
+    shares = torch.linspace(0, 1, 21)
+    torch.testing.assert_close(truncated.quantile(shares, 0), kept.quantile(shares, 0), rtol=0, atol=0.03)
+    assert torch.equal(truncated[:, 0].argsort(stable=True), drawn[:, 0].argsort(stable=True))
+    assert 0.69 < truncated.abs().max() <= 0.7
+    torch.testing.assert_close(Normal().truncate(drawn, 9.0), drawn)
+    assert Normal().truncate(torch.full((1, 1), 9.0), 1.0) == 1  # none beyond, however rare
+
+
+def test_other_priors_truncated():
+    drawn = Uniform(2.0).draw(MANY, 2, generator=source())
+    assert torch.equal(Uniform(2.0).truncate(drawn, 0.5), drawn / 4)
+    assert torch.equal(Uniform(2.0).truncate(drawn, 3.0), drawn)
+    drawn = Coded((3,), 1).draw(9, 6, generator=source())
+    truncated = Coded((3,), 1).truncate(drawn, 0.5)
+    assert torch.equal(truncated[:, :2], Normal().truncate(drawn[:, :2], 0.5))
+    assert torch.equal(truncated[:, 2:5], drawn[:, 2:5])
+    assert torch.equal(truncated[:, 5], drawn[:, 5] / 2)
+    with pytest.raises(ValueError, match="threshold must be above 0, got -1"):
+        Normal().truncate(drawn, -1)
+
+
+def test_truncated_samples():
+    torch.manual_seed(0)
+    sampler = Sampler(MLPGenerator(3, [2], hidden_dim=4))
+    assert torch.equal(sampler.sample(5, seed=1), sampler.sample(5, seed=1, truncation=None))
+    latents = Normal().truncate(sampler.draw(5, seed=1), 0.5)
+    assert torch.equal(sampler.sample(5, seed=1, truncation=0.5), sampler.decode(latents))
+    walk = sampler.interpolate([1, 2], 4, truncation=0.5)
+    torch.testing.assert_close(walk[:1], sampler.decode(latents[:1]))
+
+    class Own:
+        draw, path = Normal.draw, Normal.path
+
+    with pytest.raises(
+        UserError, match=r"^truncation is 0\.5, but the prior of this generator, Own, can't be truncated"
+    ):
+        Sampler(sampler.network, Own()).sample(1, truncation=0.5)
