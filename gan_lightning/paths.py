@@ -13,10 +13,17 @@ from gan_lightning.errors import UserError
 NODES = ("dataset", "dataset.source", "dataset.held_out")  # the latter take values of the first, unless told otherwise
 ROOTS = tuple(f"{node}.root" for node in NODES)
 READ = (*ROOTS, "extractor.weights")
-WRITTEN = (*(f"{node}.cache_dir" for node in NODES), "extractor.cache_dir")
+WRITTEN = (*(f"{node}.cache_dir" for node in (*NODES, "extractor", "attributes.classes")),)
 LABELS = tuple(f"{node}.labels" for node in NODES)  # which are looked for from the data set's root on
 SWEPT = (*READ, *WRITTEN, *LABELS)  # of which a sweep may try several
-NAMED = (*ROOTS, "hydra.run.dir", "hydra.sweep.dir", "run", "out")  # where null would be no path, and so is a name
+NAMED = (
+    *ROOTS,
+    "hydra.run.dir",
+    "hydra.sweep.dir",
+    "run",
+    "out",
+    "means.picture",
+)  # where null would be no path, and so is a name
 KEYS = tuple(dict.fromkeys((*NAMED, *SWEPT, "resume", "sweep.resume", "root", "folder")))
 PATTERNS = ("runs",)  # each a path or a pattern, or a list of such in brackets
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")

@@ -64,6 +64,7 @@ ALLOWED = {
     "networks": PURE,
     "metrics": PURE | {"torchvision", "scipy", "safetensors"},
     "sampling": PURE | {"safetensors", OWN + "networks"},
+    "editing": PURE | {OWN + name for name in ("networks", "sampling", "metrics")},
     "data": LIGHTNING | {"torchvision", "sklearn", "PIL", "pyarrow", OWN + "extras"},
     "training": LIGHTNING | ROOMS,
     "watching": LIGHTNING | ROOMS | {"optuna", OWN + "training", OWN + "extras"},
@@ -180,6 +181,8 @@ def test_imports_point_in_one_direction(module):
         ("networks.new", "from omegaconf import DictConfig"),
         ("networks.new", "from gan_lightning.sampling.latents import Normal"),
         ("sampling.new", "from gan_lightning.data.rounds import RoundLoader"),
+        ("sampling.new", "from gan_lightning.editing.ascent import climb"),
+        ("editing.new", "from gan_lightning.pictures import grid"),
         ("sampling.new", "from omegaconf import OmegaConf"),
         ("sampling.new", "import pytorch_lightning"),
         ("schedules", "import torch"),
@@ -236,12 +239,12 @@ def calls(tree: ast.AST, methods: set[str], within: str = "") -> Iterator[tuple[
 
 
 def test_gradients_and_steps_are_made_in_one_place():
-    """But for the classifier that samples are measured by, and for gradients without a trainer."""
+    """But for the classifier that samples are measured by, for latents, and for gradients without a trainer."""
     found = [
         (name, module + within)
         for module, tree in TREES.items()
         for name, within in calls(tree, {"backward", "manual_backward", "step", "optimizer_step"})
-        if module != "gan_lightning.metrics.classifier"
+        if module not in ("gan_lightning.metrics.classifier", "gan_lightning.editing.inversion")
     ]
     assert {place for _, place in found} == {"gan_lightning.training.gan.GAN.update"}
     assert sorted(name for name, _ in found) == ["backward", "manual_backward", "optimizer_step", "step", "step"]
@@ -296,7 +299,7 @@ def test_contract_tests_import_neither_lightning_nor_hydra_nor_pytest():
     assert imported(f"from gan_lightning.testing import {', '.join(names)}", *unwanted, "torch") == {"torch"}
 
 
-ROOMS_WITH_NAMES = ["losses", "networks", "metrics", "data", "sampling", "training", "watching", "testing"]
+ROOMS_WITH_NAMES = ["losses", "networks", "metrics", "data", "sampling", "editing", "training", "watching", "testing"]
 
 
 @pytest.mark.parametrize("room", ROOMS_WITH_NAMES)

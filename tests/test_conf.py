@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from set_files import write_pictures, write_set
 from small import small
 
+from gan_lightning.commands.help import OF_EDIT
 from gan_lightning.config.compose import compose
 from gan_lightning.config.containers import plain, without_hydra
 from gan_lightning.config.places import CONF
@@ -22,7 +23,7 @@ from gan_lightning.runs.run import run_experiment
 pytestmark = pytest.mark.slow
 
 OPTIONS: dict[str, list[str]] = {}
-for file in sorted(CONF.glob("*/**/*.yaml")):
+for file in (each for each in sorted(CONF.glob("*/**/*.yaml")) if each.parent.name not in OF_EDIT):
     OPTIONS.setdefault(file.parent.relative_to(CONF).as_posix(), []).append(file.stem)
 ALL_OPTIONS = [(group, name) for group, names in OPTIONS.items() for name in names]
 MANY_VALUED = ("regularizer", "logger", "callbacks", "metric")  # groups of which several options can be chosen together

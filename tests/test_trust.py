@@ -177,7 +177,10 @@ def test_a_runs_own_caches_are_not_used_to_evaluate_it(here: Path) -> None:
     assert not victim.exists()
 
 
-@pytest.mark.parametrize("command", [["sample", "run={}"], ["evaluate", "run={}"], ["resume={}"]])
+NAMING = [["sample", "run={}"], ["edit", "run={}", "means=directions"], ["evaluate", "run={}"], ["resume={}"]]
+
+
+@pytest.mark.parametrize("command", NAMING)
 def test_a_name_that_no_file_can_have(here: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     assert "x" * 400 in refused(capsys, here, *(text.format("x" * 400) for text in command))
 

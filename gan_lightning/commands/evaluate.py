@@ -156,19 +156,7 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
 
 def parts_of(config: DictConfig, run: Path) -> DictConfig:
     """What a run is to be evaluated by: its data, the extractor and the metrics. Raises UserError for what can't be."""
-    saved = OmegaConf.create(read_data(run / CONFIG))
-    try:
-        OmegaConf.resolve(saved)
-        name, rooted = OmegaConf.select(saved, "dataset.name"), with_root(saved)
-    except (OmegaConfBaseException, RecursionError) as error:
-        raise UserError(f"{run / CONFIG} can't be resolved ({reason(error)}); the run's folder is damaged.") from error
-    if config.root is not None and not rooted:
-        raise UserError(f"root is {config.root}, but the data set of {run}, {name}, has no folder.")
-    for node in rooted:
-        node.root = config.root if config.root is not None else node.root
-        if "changed" in node:
-            node.changed = "accept"  # the record says what it was measured by, and a warning that it is another
-    without_caches(saved)
+    saved = with_data(run, config.root)
     extractor = config.extractor if config.extractor is not None else saved.get("extractor")
     if extractor is None:
         raise UserError(f"{run} was trained without evaluations; name an extractor, such as extractor=classifier.")
@@ -176,6 +164,26 @@ def parts_of(config: DictConfig, run: Path) -> DictConfig:
     check(parts, EVALUATED, plugins=config.plugins)
     require_made(parts, "data", "extractor")
     return parts
+
+
+def with_data(run: Path, root: str | None) -> DictConfig:
+    """A run's configuration, resolved, with its data in the folder `root`, if one is given. Raises UserError for one
+    that can't be read.
+    """
+    saved: DictConfig = OmegaConf.create(read_data(run / CONFIG))
+    try:
+        OmegaConf.resolve(saved)
+        name, rooted = OmegaConf.select(saved, "dataset.name"), with_root(saved)
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise UserError(f"{run / CONFIG} can't be resolved ({reason(error)}); the run's folder is damaged.") from error
+    if root is not None and not rooted:
+        raise UserError(f"root is {root}, but the data set of {run}, {name}, has no folder.")
+    for node in rooted:
+        node.root = root if root is not None else node.root
+        if "changed" in node:
+            node.changed = "accept"  # the record says what it was measured by, and a warning that it is another
+    without_caches(saved)
+    return saved
 
 
 def require_fitting(sampler: "Sampler", parts: DictConfig, run: Path) -> None:

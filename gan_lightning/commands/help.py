@@ -9,6 +9,7 @@ from gan_lightning.config.places import CONF
 
 WIDTH = 118
 INTERNAL = ("dataset_loss", "hydra")  # groups of which nobody chooses an option
+OF_EDIT = ("attributes", "means")  # and those that `edit` alone has
 PACKAGE = re.compile(r"#\s*@package\b")
 
 BEFORE = """\
@@ -19,6 +20,7 @@ Trains generative adversarial networks.
   python -m gan_lightning study=NAME …               a sweep that a file describes
   python -m gan_lightning resume=RUN|auto            go on with a run
   python -m gan_lightning sample run=RUN …           images from a run (sample --help)
+  python -m gan_lightning edit run=RUN …             samples with more of an attribute, and so on (edit --help)
   python -m gan_lightning evaluate run=RUN …         numbers for runs (evaluate --help)
   python -m gan_lightning report runs=RUNS …         a page that compares runs (report --help)
   python -m gan_lightning cache                      the pictures that are kept decoded (cache --help)
@@ -39,7 +41,9 @@ def help_text(own: Sequence[Path] = ()) -> str:
     for folder in (CONF, *reversed(own)):
         for file in sorted(folder.glob("*/*.yaml")):
             options.setdefault(file.parent.name, {})[file.stem] = file
-    lines = [line for group in sorted(set(options) - set(INTERNAL)) for line in described(group, options[group])]
+    lines = [
+        line for group in sorted(set(options) - {*INTERNAL, *OF_EDIT}) for line in described(group, options[group])
+    ]
     return "\n".join([BEFORE, *lines, AFTER])
 
 

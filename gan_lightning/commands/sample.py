@@ -11,7 +11,8 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -162,14 +163,21 @@ def save(
     tables more. Raises UserError where that is no place for them.
     """
     require_place(samples, out, kind, units)
+    with writing(out):
+        write(samples, out, kind, columns, units, classes)
+    return out
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """A block that writes `out`, whose folder is there then. Raises UserError where that is no place to write to."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        write(samples, out, kind, columns, units, classes)
+        yield
     except OSError as error:
         if (failure := write_failure(error, out)) and error.errno != errno.EROFS:
             raise failure from error
         raise UserError(f"out is {out}, which can't be written ({error.strerror}).") from error
-    return out
 
 
 def require_place(samples: "Tensor", out: Path, kind: str, units: "data.Units | None") -> None:
@@ -189,7 +197,7 @@ def write(
     samples: "Tensor", out: Path, kind: str, columns: int | None, units: "data.Units | None", classes: Sequence[str]
 ) -> None:
     """The same for a name that is one for them."""
-    from gan_lightning.pictures import LARGEST_JPEG, save_each, save_film, save_jpeg, save_png, save_pngs
+    from gan_lightning.pictures import save_each, save_film, save_pngs
     from gan_lightning.tables import save_table
 
     is_signal = samples.ndim == 3
@@ -201,12 +209,7 @@ def write(
     elif kind in FILMS:
         save_film(film(samples.unsqueeze(1)), out)
     elif kind in SINGLE:
-        drawn = picture(samples, columns, units)
-        if kind in JPEG and (side := max(drawn.shape)) > LARGEST_JPEG:
-            raise UserError(
-                f"out is {out}, but a JPEG has at most {LARGEST_JPEG} pixels a side, not {side}; name a .png."
-            )
-        (save_jpeg if kind in JPEG else save_png)(drawn, out)
+        save_picture(picture(samples, columns, units), out, kind)
     elif is_signal:
         from gan_lightning.curves import sketched
 
@@ -245,6 +248,15 @@ def picture(samples: "Tensor", columns: int | None, units: "data.Units | None") 
     if len(shown) < len(samples):
         log.warning("The picture has the curves of the first %s of %s signals.", len(shown), len(samples))
     return curves(as_panels(shown), max(1, round(len(shown) ** 0.5)), samples, units)
+
+
+def save_picture(drawn: "Tensor", out: Path, kind: str) -> None:
+    """Writes a picture (C, H, W), uint8, as a .png or a .jpg. Raises UserError for one that no JPEG holds."""
+    from gan_lightning.pictures import LARGEST_JPEG, save_jpeg, save_png
+
+    if kind in JPEG and (side := max(drawn.shape)) > LARGEST_JPEG:
+        raise UserError(f"out is {out}, but a JPEG has at most {LARGEST_JPEG} pixels a side, not {side}; name a .png.")
+    (save_jpeg if kind in JPEG else save_png)(drawn, out)
 
 
 def film(stages: "Tensor") -> "list[Tensor]":

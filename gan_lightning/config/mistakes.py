@@ -27,7 +27,7 @@ from gan_lightning.suggest import did_you_mean
 NOT_COMPOSED = (HydraException, OmegaConfBaseException, YAMLError, ValueError, TypeError, AttributeError)
 OVERRIDING = re.compile(r"(?:Error merging override|Could not override) '?([^\n]*?)'?\.?(?:\n|$)")
 # Groups whose names are the user's own; what stands there is checked.
-OPEN = ("loss.weights", "regularizer", "heads", "metric", "logger", "callbacks")
+OPEN = ("loss.weights", "regularizer", "heads", "metric", "logger", "callbacks", "attributes")
 
 
 def require_weights(config: DictConfig, loader: ConfigLoader) -> None:

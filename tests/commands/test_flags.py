@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from gan_lightning import __version__
-from gan_lightning.commands.help import INTERNAL, help_text, summary
+from gan_lightning.commands.help import INTERNAL, OF_EDIT, help_text, summary
 from gan_lightning.config.places import CONF
 
-FILES = [file for file in sorted(CONF.glob("*/*.yaml")) if file.parent.name not in INTERNAL]
+FILES = [file for file in sorted(CONF.glob("*/*.yaml")) if file.parent.name not in (*INTERNAL, *OF_EDIT)]
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}={file.stem}")

@@ -48,10 +48,11 @@ LENGTHS = ("trainer.max", "trainer.min", "trainer=", "dataset.iterations", "trai
 CONFIG = compose(Sources("train"), [], TRAINING)
 KEYS = [*keys(CONFIG), *keys(CONFIG, of_hydra=True)]
 OPTIONS = {folder.name: [file.stem for file in folder.glob("*.yaml")] for folder in CONF.iterdir() if folder.is_dir()}
-COMMANDS = ("sample", "evaluate", "report", "cache")
+COMMANDS = ("sample", "edit", "evaluate", "report", "cache")
 OTHERS = {name: [str(key) for key in OmegaConf.load(CONF / f"{name}.yaml")] for name in COMMANDS}
 BASE = {
     "sample": ["run={run}"],
+    "edit": ["run={run}", "means=directions", "n=2"],
     "evaluate": ["run={run}", "samples=50", "reference=50", "intervals=0", "metric=[sliced]"],
     "report": ["runs={run}", "out=report"],
     "cache": [],

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gan_lightning.commands.help import OF_EDIT
 from gan_lightning.config.check import check
 from gan_lightning.config.compose import compose
 from gan_lightning.config.containers import without_hydra
@@ -18,14 +19,17 @@ from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError
 
-GIVEN = {"root": "somewhere", "sample_shape": "[1,8,8]"}  # for what is left to the user
-MANY = ("regularizer", "logger", "callbacks", "metric")
+# For what is left to the user.
+GIVEN = {"root": "somewhere", "sample_shape": "[1,8,8]", "attribute": "x", "picture": "somewhere", "labels": "[0,1]"}
+MANY = ("regularizer", "logger", "callbacks", "metric", "attributes")
+EDITING = "gan_lightning.commands.edit.Editing"
 # What a group's file says of itself lies below the group's name, but for those that say @package.
 OPTIONS = [file for file in sorted(CONF.glob("*/*.yaml")) if file.parent.name not in ("hydra", "dataset_loss")]
 PAIRS = sorted((CONF / "dataset_loss").glob("*.yaml"))
 GROUPS = {
-    name: list(files)
-    for name, files in groupby([CONF / "train.yaml", *OPTIONS, *PAIRS], key=lambda file: file.parent.name)
+    "train": [CONF / "train.yaml"],
+    "edit": [CONF / "edit.yaml"],
+    **{name: list(files) for name, files in groupby([*OPTIONS, *PAIRS], key=lambda file: file.parent.name)},
 }
 
 
@@ -50,13 +54,17 @@ def choice(file: Path) -> list[str]:
     """The overrides that choose it, with something for each value that it leaves to the user."""
     group, name = file.parent.name, file.stem
     if file.parent == CONF:
-        return []
+        return ["run=somewhere", "means.attribute=x"] if file.stem == "edit" else []
     if group == "dataset_loss":
         dataset, _, loss = name.partition("_")
         return [f"dataset={dataset}", f"loss={loss}"]
     content = OmegaConf.to_container(OmegaConf.load(file))
     missing = [f"{group}.{key}={GIVEN[key]}" for key, value in content.items() if value == "???"]
-    return [f"{group}=[{name}]" if group in MANY else f"{group}={name}", *missing]
+    if "attribute@means" in content.get("defaults", []):  # it starts from an option that leaves something to the user
+        missing.append("means.attribute=x")
+    run = ["run=somewhere"] if group in OF_EDIT else []
+    other = ["means=directions"] if group == "attributes" else []
+    return [f"{group}=[{name}]" if group in MANY else f"{group}={name}", *missing, *run, *other]
 
 
 def misspelt(config: DictConfig, path: tuple[str, ...]) -> DictConfig:
@@ -83,7 +91,7 @@ def keys_of(file: Path, config: DictConfig) -> list[tuple[str, ...]]:
 
 def is_own_name(path: tuple[str, ...]) -> bool:
     """Names of parts are the user's to choose."""
-    return len(path) == 2 and path[0] in ("regularizer", "metric", "logger", "callbacks", "heads")
+    return len(path) == 2 and path[0] in ("regularizer", "metric", "logger", "callbacks", "heads", "attributes")
 
 
 def is_there(config: DictConfig, path: tuple[str, ...]) -> bool:
@@ -105,23 +113,24 @@ def place(config: DictConfig, path: tuple[str, ...]) -> tuple[Any, ...]:
 @pytest.mark.parametrize("group", GROUPS)
 def test_each_misspelt_key_is_refused(group: str) -> None:
     """Once each of those that several files of a group have in the same place."""
+    name, schema = ("edit", EDITING) if group in ("edit", *OF_EDIT) else ("train", TRAINING)
     tried: set[tuple[Any, ...]] = set()
     accepted = []
-    with Sources("train").open() as loader:
+    with Sources(name).open() as loader:
         for file in GROUPS[group]:
-            config = without_hydra(compose(Sources("train"), choice(file), TRAINING))
+            config = without_hydra(compose(Sources(name), choice(file), schema))
             keys = keys_of(file, config)
             assert keys or file.stem == "none" or list(yaml.safe_load(file.read_text())) == ["defaults"]  # another name
             for path in keys:
-                if (where := place(config, path)) not in tried and is_accepted(misspelt(config, path), loader):
+                if (where := place(config, path)) not in tried and is_accepted(misspelt(config, path), loader, schema):
                     accepted.append(f"{file.stem}: {'.'.join(path)}")
                 tried.add(where)
     assert accepted == []
 
 
-def is_accepted(config: DictConfig, loader: Any) -> bool:
+def is_accepted(config: DictConfig, loader: Any, schema: str) -> bool:
     try:
-        check(config, TRAINING)
+        check(config, schema)
         require_weights(config, loader)
     except UserError:
         return False
