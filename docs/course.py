@@ -91,7 +91,9 @@ def draw(shown: dict[str, Image.Image], path: Path) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     overrides = [argument for argument in arguments if "=" in argument] or SHORT
-    labs = [argument for argument in arguments if "=" not in argument] or LABS
+    labs = [argument for argument in arguments if "=" not in argument] or list(LABS)
+    if unknown := [lab for lab in labs if lab not in LABS]:
+        sys.exit(f"There is no lab {unknown[0]}; there are {', '.join(LABS)}.")
     for lab in labs:
         with tempfile.TemporaryDirectory() as folder:
             made = pictures(lab, Path(folder) / "run", LABS[lab].iterations, *overrides, *LABS[lab].overrides)

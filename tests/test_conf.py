@@ -562,6 +562,13 @@ def test_experiments_are_the_courses(name: str) -> None:
         ]
 
 
+def test_a_labs_width_is_one_of_its_own_networks() -> None:
+    told = r"^network\.discriminator\.width is not a key of MLPDiscriminator .* It stands in .*course_w2\.yaml"
+    with pytest.raises(UserError, match=told):
+        composed("experiment=course_w2", "network=mlp")
+    assert composed("experiment=course_w2", "network=mlp", "~network.discriminator.width").network.name == "mlp"
+
+
 @pytest.mark.parametrize(("earlier", "name"), [("coursera_week1", "course_w1"), ("coursera_week3", "course_w3")])
 def test_earlier_names_of_labs(earlier: str, name: str) -> None:
     assert without_hydra(composed(f"experiment={earlier}")) == without_hydra(composed(f"experiment={name}"))

@@ -41,6 +41,15 @@ def test_a_figure_is_the_runs_own_pictures(tmp_path: Path) -> None:
         assert figure.width == pytest.approx(4 * 2.4 * 80, abs=1)
 
 
+@pytest.mark.parametrize("arguments", [["nonsense"], ["course_w1", "course_w4b", "dataset=mnist"]])
+def test_a_lab_that_there_is_not(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as told:
+        course.main(arguments)
+    assert str(told.value.code).startswith(
+        f"There is no lab {arguments[-1 if len(arguments) == 1 else 1]}; there are co"
+    )
+
+
 def test_real_images_are_as_large_as_the_networks_see_them() -> None:
     real = course.real_images()
     assert real.width == real.height >= 6 * 28

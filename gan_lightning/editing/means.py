@@ -186,6 +186,8 @@ class BetweenLabels:
             raise ValueError(f"labels are {list(self.labels)}, but it takes two to go from one to the other")
 
     def edit(self, scene: Scene) -> Edited:
+        if scene.label is not None:
+            raise UserError(f"label is {scene.label}, but means.labels says what samples are told; leave label out.")
         path = label_path(scene.sampler, self.labels, self.frames, scene.seed)
         count = len(path)
         latents = scene.latents.unsqueeze(1).expand(-1, count, -1)

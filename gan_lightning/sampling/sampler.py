@@ -55,7 +55,7 @@ class Sampler:
         {"age": 30}; the others are drawn as the data have them.
 
         `truncation` is the largest number in their latents (`truncated_normal`): a lower one makes samples more alike,
-        and often better.
+        and with some generators better.
         """
         return self.decode(self.draw(n, seed, truncation), self.labels(n, label, seed))
 

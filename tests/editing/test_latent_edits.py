@@ -217,6 +217,8 @@ class TestLabels:
             label_path(Sampler(MLPGenerator(2, (3,))), [0, 1], 3)
         with pytest.raises(UserError, match=r"^label is d, but this generator's classes are b, a, c"):
             label_path(self.SAMPLER, ["b", "d"], 3)
+        with pytest.raises(UserError, match=r"^label is b, but means\.labels says what samples are told"):
+            BetweenLabels(["b", "c"]).edit(Scene(self.SAMPLER, label="b"))
         with pytest.raises(ValueError, match="it takes two to go from one to the other"):
             BetweenLabels([1])
 
