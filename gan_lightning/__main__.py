@@ -10,7 +10,8 @@ from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
 from gan_lightning.files import write_failure
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked, stoppable
 
-COMMANDS = ("train", "sample", "edit", "evaluate", "report", "cache", "new")
+COMMANDS = ("train", "sample", "edit", "evaluate", "report", "cache", "new", "import")
+MODULES = {"import": "import_"}  # what can't be called as its command
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +59,7 @@ def run(arguments: list[str]) -> int:
             f"There is no command {command!r}; there are {', '.join(COMMANDS)}."
             f"{did_you_mean(command, COMMANDS)} An override is written KEY=VALUE."
         )
-    chosen: Callable[[list[str]], int] = import_module(f"gan_lightning.commands.{command}").main
+    chosen: Callable[[list[str]], int] = import_module(f"gan_lightning.commands.{MODULES.get(command, command)}").main
     with enough_memory(f"What {command} is to do"):
         return chosen(arguments)
 

@@ -23,8 +23,9 @@ NAMED = (
     "run",
     "out",
     "means.picture",
+    "file",
 )  # where null would be no path, and so is a name
-KEYS = tuple(dict.fromkeys((*NAMED, *SWEPT, "resume", "sweep.resume", "root", "folder")))
+KEYS = tuple(dict.fromkeys((*NAMED, *SWEPT, "resume", "sweep.resume", "root", "folder", "map")))
 PATTERNS = ("runs",)  # each a path or a pattern, or a list of such in brackets
 FLAGS = ("--config-dir", "-cd", "--config-path", "-cp")
 PLAIN = re.compile(r"[\w./-]+")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import gan_lightning
+from gan_lightning import __main__ as program
 from gan_lightning import namespace
-from gan_lightning.__main__ import COMMANDS
 
 PACKAGE = Path(gan_lightning.__file__).parent
 MODULES = {
@@ -272,7 +272,7 @@ def test_starts_with_nothing(module):
     assert imported(f"import {module}", *HEAVY) == set()
 
 
-@pytest.mark.parametrize("module", [f"gan_lightning.commands.{name}" for name in COMMANDS])
+@pytest.mark.parametrize("module", [f"{OWN}commands.{program.MODULES.get(name, name)}" for name in program.COMMANDS])
 def test_starts_without_torch(module):
     """A mistake on the command line is answered before torch is imported, which takes seconds."""
     assert imported(f"import {module}", *HEAVY) <= {"hydra"}

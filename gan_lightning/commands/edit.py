@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.commands.evaluate import require_fitting, with_data
 from gan_lightning.commands.help import described
-from gan_lightning.commands.sample import FILMS, JPEG, film, kind_of, picture, save_array, save_picture, writing
+from gan_lightning.commands.out import writing
+from gan_lightning.commands.sample import FILMS, JPEG, film, kind_of, picture, save_array, save_picture
 from gan_lightning.config.check import check, require_made
 from gan_lightning.config.compose import compose, with_plugins
 from gan_lightning.config.containers import without_hydra

@@ -7,20 +7,19 @@ python -m gan_lightning sample run=DIR n=1000 out=table.csv      # or table.parq
 python -m gan_lightning sample run=DIR 'interpolate=[0,1,2,0]' frames=10 out=walk.png      # or walk.gif
 """
 
-import errno
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from gan_lightning.commands.out import wanted, writing
 from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError, printable, require_memory
-from gan_lightning.files import replacing, unused, write_failure
+from gan_lightning.files import replacing
 from gan_lightning.paths import typed
 from gan_lightning.run_folder import find_generator
 from gan_lightning.suggest import did_you_mean
@@ -80,8 +79,7 @@ def main(arguments: list[str]) -> int:
 
     generator = load_generator(options.run, options.weights, options.device, options.plugins)
     samples = draw(options, generator)
-    # Nobody has asked for what has the name that is taken without one.
-    out = Path(options.out) if any(text.startswith("out=") for text in arguments) else unused(Path(options.out))
+    out = wanted(options.out, arguments)
     columns = options.frames if options.interpolate else None
     classes = classes_of(options, generator, len(samples))
     print(printable(save(samples, out, kind, columns, generator.units, classes)))
@@ -166,18 +164,6 @@ def save(
     with writing(out):
         write(samples, out, kind, columns, units, classes)
     return out
-
-
-@contextmanager
-def writing(out: Path) -> Iterator[None]:
-    """A block that writes `out`, whose folder is there then. Raises UserError where that is no place to write to."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        if (failure := write_failure(error, out)) and error.errno != errno.EROFS:
-            raise failure from error
-        raise UserError(f"out is {out}, which can't be written ({error.strerror}).") from error
 
 
 def require_place(samples: "Tensor", out: Path, kind: str, units: "data.Units | None") -> None:

@@ -1,6 +1,6 @@
 """The networks of convolutions of the course "Build Basic GANs" (Coursera's GAN specialisation), weeks 2 to 4.
 
-They are the course's layer by layer, so that weights of its own classes go into them (`from_course`), and so for
+They are the course's layer by layer, so that weights of its own classes go into them (sampling/foreign.py), and so for
 images of 28x28 pixels alone. The generator's transposed convolutions have no padding: kernels 3, 4, 3, 4 and strides
 2, 1, 2, 2 take 1 -> 3 -> 6 -> 13 -> 28. The discriminator's three convolutions of kernel 4 and stride 2 take 28 -> 13
 -> 5 -> 1, the last of them without a look at the map's last row and column, and its first block is normalised too.
@@ -8,8 +8,7 @@ Weights of convolutions are drawn from N(0, 0.02), and so are the gains of norma
 Biases of convolutions stay as torch draws them, uniformly, though batch normalisation takes them away again.
 """
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -30,12 +29,6 @@ from gan_lightning.types import NonNegativeInt, PositiveInt
 
 SIDE = 28  # pixels
 LAST_MAP = 5  # pixels of the side that the discriminator's second block leaves
-HEAD = "head.1"  # the discriminator's third convolution
-SPECTRAL = {  # of torch.nn.utils.spectral_norm, which the course uses, and of its successor, which we do
-    "weight_orig": "parametrizations.weight.original",
-    "weight_u": "parametrizations.weight.0._u",
-    "weight_v": "parametrizations.weight.0._v",
-}
 
 
 def course_channels(sample_shape: Sequence[int]) -> int:
@@ -131,26 +124,3 @@ class CourseDiscriminator(Discriminator):
     def features(self, samples: Float[Tensor, "n c h w"]) -> Float[Tensor, "n features"]:
         features: Tensor = self.layers(samples)
         return features
-
-
-def from_course(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state of a Generator, Discriminator or Critic of the course's notebooks, under the names of ours.
-
-        generator = CourseGenerator(64, (1, 28, 28))
-        generator.load_state_dict(from_course(torch.load("generator.pth", weights_only=True)))
-
-    `gen.`, `disc.` and `crit.` are `layers.` here, and the third block of the latter two is `head.1`; what
-    torch.nn.utils.spectral_norm keeps has the names of its successor. Shapes stay. Raises ValueError for other keys.
-    """
-    renamed = {}
-    for key, value in state.items():
-        found = re.fullmatch(r"(gen|disc|crit)\.(\d)\.(\d)\.(\w+)", key)
-        if found is None:
-            raise ValueError(
-                f"{key} is no key of the course's networks of convolutions, such as gen.0.0.weight, disc.0.0.weight or"
-                " crit.0.0.weight"
-            )
-        network, block, layer, name = found.groups()
-        place = HEAD if network != "gen" and block == "2" else f"layers.{block}.{layer}"
-        renamed[f"{place}.{SPECTRAL.get(name, name)}"] = value
-    return renamed

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from gan_lightning.sampling.conditions import *
     from gan_lightning.sampling.drawing import *
     from gan_lightning.sampling.files import *
+    from gan_lightning.sampling.foreign import *
     from gan_lightning.sampling.latents import *
     from gan_lightning.sampling.sampler import *
     from gan_lightning.sampling.sizes import *

@@ -7,6 +7,7 @@ from functools import partial
 from importlib import import_module
 from math import prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeVar
 
 import torch
@@ -45,7 +46,7 @@ class GeneratorFile(NamedTuple):
 
     `classes` are the names of its labels in their order; () where the file has none, as those of before have. `units`
     lead from its samples to the numbers of the data set's files, if it has any. `conditions` are what its labels are
-    where they are numbers.
+    where they are numbers. `origin` tells where its weights began, unless at random.
     """
 
     generator: dict[str, Any]
@@ -55,6 +56,7 @@ class GeneratorFile(NamedTuple):
     classes: tuple[str, ...] = ()
     units: Units | None = None
     conditions: Conditions | None = None
+    origin: Mapping[str, Any] = MappingProxyType({})
 
 
 def save_generator(
@@ -65,9 +67,10 @@ def save_generator(
     classes: Sequence[str] = (),
     units: Units | None = None,
     conditions: Conditions | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`, the names
-    of its classes and the units of its samples, if there are any.
+    of its classes, the units of its samples and the `origin` of its weights, plain data, if there are any.
 
     Of `conditions`, the rows are written beside the weights. Earlier releases, which would take them for classes, read
     no such file, and all others.
@@ -82,6 +85,8 @@ def save_generator(
     }
     if units is not None:
         metadata["units"] = json.dumps(units.plain())
+    if origin:
+        metadata["origin"] = json.dumps(dict(origin))
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     if conditions is not None:
         metadata["conditions"] = json.dumps(conditions.units.plain())
@@ -117,9 +122,10 @@ def read_generator(path: Path) -> GeneratorFile:
         classes = as_names(parse_json(metadata.get("classes", "[]")))
         units = as_units(parse_json(metadata["units"])) if "units" in metadata else None
         conditions = as_conditions(parse_json(metadata["conditions"]), tensors) if "conditions" in metadata else None
+        origin = as_origin(parse_json(metadata.get("origin", "{}")))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: its metadata can't be read ({reason(error)}).") from error
-    return GeneratorFile(generator, latents, tensors, iteration, classes, units, conditions)
+    return GeneratorFile(generator, latents, tensors, iteration, classes, units, conditions, origin)
 
 
 def require_written(path: Path, metadata: Mapping[str, str]) -> None:
@@ -142,6 +148,13 @@ def as_names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError("the classes are no list of names")
     return tuple(value)
+
+
+def as_origin(value: Any) -> dict[str, Any]:
+    """Where weights began, told by name. Raises ValueError for anything else."""
+    if not isinstance(value, dict):
+        raise ValueError("the origin is no facts by name")
+    return value
 
 
 def as_conditions(units: Any, tensors: dict[str, Tensor]) -> Conditions:
