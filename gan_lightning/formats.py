@@ -61,6 +61,8 @@ ADDED: dict[str, Any] = {
     "callbacks": {},
     "optimize": None,
     "matmul": "auto",
+    "init_from": None,
+    "init_strict": True,
     "sweep": {"resume": None, "fail_fast": False},
 }
 VALUES = {"advice": {"on": True, "off": False}}

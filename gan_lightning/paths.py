@@ -12,7 +12,7 @@ from gan_lightning.errors import UserError
 
 NODES = ("dataset", "dataset.source", "dataset.held_out")  # the latter take values of the first, unless told otherwise
 ROOTS = tuple(f"{node}.root" for node in NODES)
-READ = (*ROOTS, "extractor.weights")
+READ = (*ROOTS, "extractor.weights", "init_from")
 WRITTEN = (*(f"{node}.cache_dir" for node in (*NODES, "extractor", "attributes.classes")),)
 LABELS = tuple(f"{node}.labels" for node in NODES)  # which are looked for from the data set's root on
 SWEPT = (*READ, *WRITTEN, *LABELS)  # of which a sweep may try several

@@ -42,13 +42,22 @@ def require_places(run: Path) -> None:
         raise UserError(f"{run / SAMPLES} is not a folder, which pictures need; the run's folder is damaged.")
 
 
-def find_generator(run: str) -> Path:
-    """The generator.safetensors of a run's folder, or the file itself. Raises UserError if there is none."""
+def find_generator(run: str, key: str = "run") -> Path:
+    """The generator.safetensors of a run's folder, or the file itself. Raises UserError if there is none.
+
+    `key` is where the user has named it.
+    """
     path = Path(run)
     if not os.path.exists(path):  # which is false of a name that is too long, too
         siblings = [str(sibling) for sibling in path.parent.glob("*")] if path.parent.is_dir() else []
-        raise UserError(f"run is {run}, which does not exist.{did_you_mean(str(path), siblings)}")
+        raise UserError(f"{key} is {run}, which does not exist.{did_you_mean(str(path), siblings)}")
     file = path / GENERATOR if path.is_dir() else path
     if not file.is_file():
-        raise UserError(f"run is {run}, which holds no {GENERATOR}; it may have stopped before its first checkpoint.")
+        raise UserError(f"{key} is {run}, which holds no {GENERATOR}; it may have stopped before its first checkpoint.")
     return file
+
+
+def find_beginning(init_from: str) -> Path:
+    """The file that a run begins with the weights of: a checkpoint, if there is one. Raises UserError for none."""
+    run = Path(init_from)
+    return run / LAST if last_saved(run) is not None else find_generator(init_from, "init_from")

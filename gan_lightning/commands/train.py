@@ -50,11 +50,12 @@ from gan_lightning.processes import (
     requeue,
     stop_if_asked,
 )
-from gan_lightning.run_folder import saved_config
+from gan_lightning.run_folder import find_beginning, saved_config
 from gan_lightning.runs.folders import (
     brought_up_to_date,
     find_resumable,
     folder_named,
+    holds_run,
     let_go,
     place,
     read_saved,
@@ -247,6 +248,8 @@ def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[S
     """Plans a run in the folder that the user names, where it may have been before, or in a new one."""
     named = names_folder(overrides)
     folder = place(without_hydra(config), folder_named(config, "hydra.run.dir"), named)
+    if config.init_from is not None and not holds_run(folder):
+        find_beginning(os.path.expanduser(config.init_from))  # raises before torch is imported
     return sources, overrides if named else [*overrides, f"hydra.run.dir={override_value(folder)}"]
 
 

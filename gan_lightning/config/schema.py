@@ -155,6 +155,8 @@ class Training:
     plugins: list[str]
     compatibility_warnings: bool
     resume: str | None
+    init_from: FilePath | None
+    init_strict: bool
     sweep: Sweep
     optimize: str | list[str] | None
     threads: Threads | None

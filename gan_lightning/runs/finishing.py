@@ -89,7 +89,7 @@ def finish_results(folder: Path, now: Results) -> bool:
     if before is not None and before.iteration == now.iteration and before.status not in ("running", "failed"):
         return False
     if before is not None:
-        changed = ("status", "iteration", "seconds", "metrics", "health", "evaluation", "parameters")
+        changed = ("status", "iteration", "seconds", "metrics", "health", "evaluation", "parameters", "origin")
         now = replace(before, **{name: getattr(now, name) for name in changed})
     results.renew(folder, now)
     return True
@@ -114,6 +114,7 @@ def from_checkpoint(checkpoint: Checkpoint, model: GAN, seed: int) -> Results:
             seed=seed,
             protocol=PROTOCOL,
             parameters=parameters(model),
+            origin=model.origin,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{checkpoint.path} is damaged: its callbacks can't be read ({reason(error)}).") from error

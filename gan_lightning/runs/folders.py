@@ -24,7 +24,10 @@ from gan_lightning.runs.ownership import LOCK, disown, held, own
 from gan_lightning.suggest import did_you_mean
 
 # What makes a run the run it is; how long, where and how often it saves may differ.
-IDENTITY = ("dataset", "network", "conditioning", "loss", "regularizer", "heads", "latents", "ema", "seed")
+IDENTITY = (
+    *("dataset", "network", "conditioning", "loss", "regularizer", "heads", "latents", "ema", "seed"),
+    *("init_from", "init_strict"),
+)
 ROOM = 1 << 18  # bytes
 CIRCUMSTANCES = ("memory_gib", "iterations", "cache_dir", "cache_gib", "changed", "seen")  # of a data set
 EVENTS = "events.out.tfevents*"
@@ -292,6 +295,8 @@ def identity(config: DictConfig | dict[str, Any], moved: bool = False) -> dict[s
     # Resolved as a whole, since what makes a run takes values from elsewhere.
     resolved = plain(without_hydra(config)) if isinstance(config, DictConfig) else config
     kept: dict[str, Any] = formats.upgrade({name: resolved[name] for name in IDENTITY if name in resolved})
+    if kept.get("init_from") is not None:
+        kept["init_from"] = None if moved else str(whole(kept["init_from"]))
     data: dict[str, Any] = kept.get("dataset") or {}
     for node in (data, data.get("source"), data.get("held_out")):
         if not isinstance(node, dict):

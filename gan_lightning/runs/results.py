@@ -41,7 +41,7 @@ class Results:
     best record of those made while training, `evaluations` those of the command `evaluate`. `memory` are the most bytes
     that the first process has held, and its tensors on a GPU; `matmul` is torch's setting of matrix products.
     `parameters` are how many weights each network has, `classes` the names of the data set's in the order of their
-    numbers. Numbers that are not finite are None.
+    numbers, `origin` where the weights began, {} at random. Numbers that are not finite are None.
     """
 
     status: str
@@ -61,6 +61,7 @@ class Results:
     matmul: str = "highest"
     parameters: Mapping[str, int] = field(default_factory=dict)
     classes: Sequence[str] = ()
+    origin: Mapping[str, Any] = field(default_factory=dict)
     format: str = formats.RESULTS
 
 
@@ -138,6 +139,7 @@ FITTING: dict[str, Callable[[Any], bool]] = {
     "device": lambda value: isinstance(value, str),
     "memory": lambda value: isinstance(value, dict) and all(map(_is_whole, value.values())),
     "classes": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
+    "origin": lambda value: isinstance(value, dict),
 }
 
 

@@ -45,6 +45,7 @@ from gan_lightning.runs.parts import (
 from gan_lightning.runs.provenance import compared, hyperparameters, provenance
 from gan_lightning.runs.restoring import require_restorable, require_same_run
 from gan_lightning.runs.results import Health, Results, Run, finite
+from gan_lightning.runs.starting import start_from
 from gan_lightning.runs.summary import LOSSES, at_once, summarise
 from gan_lightning.sampling.checkpoints import Checkpoint, read_last
 from gan_lightning.training.interrupt import Interrupt
@@ -162,6 +163,8 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     seed_everything(config.seed, verbose=False)
     parts = build_parts(config)
     before = require_restorable(parts.model, checkpoint.content, checkpoint.path) if checkpoint else None
+    if checkpoint is None:
+        start_from(config, parts.model)
     parts.data.setup()
     parts.model.conditions = parts.data.conditions  # that pictures are drawn with where nothing is left to train
     remember(config, parts.data)
@@ -300,6 +303,7 @@ def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:
         matmul=prepared.parts.model.matmul or torch.get_float32_matmul_precision(),
         parameters=parameters(prepared.parts.model),
         classes=prepared.parts.data.loaded.classes,
+        origin=prepared.parts.model.origin,
     )
     results.renew(folder, now)
 

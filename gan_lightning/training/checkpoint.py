@@ -125,7 +125,7 @@ def save_average(
     node, average = config["network"]["generator"], model.ema_generator
     parts = {"generator": node_of(average, node), "latents": config["latents"]}
     names = classes if average.classes else ()
-    save_generator(average, parts, folder / GENERATOR, iteration, names, units, model.conditions)
+    save_generator(average, parts, folder / GENERATOR, iteration, names, units, model.conditions, model.origin)
 
 
 def require_finite_state(trainer: Trainer, model: GAN, last_good: int | None) -> None:

@@ -99,6 +99,7 @@ class GAN(LightningModule):
         self.discriminator_parameters = list(self.discriminator.parameters())
         self.seed = seed
         self.conditions: Conditions | None = None
+        self.origin: dict[str, Any] = {}  # where its weights began, as plain data; empty: at random
         self.gathered = Gathered(self.discriminator.packing)
         self.batch_size = 1
         self.matmul: Setting | None = None  # of an iteration's products; None: as torch is set
@@ -150,6 +151,8 @@ class GAN(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["matmul"] = self.matmul
+        if self.origin:
+            checkpoint["origin"] = self.origin
         checkpoint["running_means"] = self.means.state_dict()
         states = of_each_rank(self.gathered.state_dict())
         checkpoint["gathered"] = states[0]
@@ -158,6 +161,7 @@ class GAN(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.means.load_state_dict(checkpoint["running_means"], self.device)
+        self.origin = checkpoint.get("origin", {})
         rank, count = ranks.place()
         states = checkpoint.get("gathered_by_rank", [])
         # Where there are as many ranks as there were, each goes on with its own; otherwise with what the first one had.

@@ -30,10 +30,10 @@ class SampleGrids(IterationCallback):
 
     With `every` None, at both ends alone. Each picture is written to samples/NNNNNNNN.png, named by the iteration.
     Loggers get those that `is_shown` picks, as `samples/generator`, and once as many real images, as `samples/real`. A
-    conditional generator's grid has a row a class, with the same latents in each row; of conditions that are numbers, in
-    turn, two or three rows each, from its lowest to its highest (`contrasts`). Points are drawn with the real ones, over
-    the critic's values there; signals as curves beside real ones, a row a class of the first eight, in the numbers of
-    the data set's files.
+    conditional generator's grid has a row a class, with the same latents in each row; of conditions that are numbers,
+    two or three rows each in turn, from its lowest to its highest (`contrasts`). Points are drawn with the real ones,
+    over the critic's values there; signals as curves beside real ones, a row a class of the first eight, in the numbers
+    of the data set's files.
 
     `real` are samples as networks see them, (N, ...), or a `SampleSet` of such, which knows their classes and units.
     """
