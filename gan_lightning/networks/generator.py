@@ -40,7 +40,7 @@ class Generator(nn.Module):
             raise ValueError("a conditional generator needs labels")
         if self.label_input == "concat":
             assert labels is not None
-            latents = torch.cat([latents, encoded(labels, len(latents), self.classes, latents.dtype)], dim=1)
+            latents = torch.cat([latents, encoded(labels, latents.shape[0], self.classes, latents.dtype)], dim=1)
         return self.decode(latents, labels if self.label_input == "norm" else None)
 
     def decode(self, inputs: Float[Tensor, "n {self.input_dim}"], labels: Labels | None) -> Float[Tensor, "n ..."]:

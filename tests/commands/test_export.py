@@ -1,0 +1,124 @@
+"""`python -m gan_lightning export`: what is written computes what the sampler does, and its card says what it is."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch_fidelity.generative_model_onnx import GenerativeModelONNX
+from typechecking import unchecked
+
+from gan_lightning import load_generator
+from gan_lightning.commands import exporting
+from gan_lightning.config.places import CONF
+from gan_lightning.networks.mlp import MLPGenerator
+from gan_lightning.pictures import to_pixels
+from gan_lightning.sampling.drawing import draw_latents
+from gan_lightning.sampling.files import read_generator, save_generator
+
+Command = Callable[..., Any]
+RUN = Path(__file__).parents[1] / "saved_runs" / "format_1"
+
+
+@pytest.fixture(autouse=True)
+def _as_users_run() -> Iterator[None]:
+    """While a network is written down its sizes are symbols, which no check of types knows."""
+    with unchecked():
+        yield
+
+
+@pytest.fixture
+def conditional(tmp_path: Path) -> Path:
+    """A generator of points in three classes, and no run beside it."""
+    torch.manual_seed(0)
+    arguments = {"latent_dim": 3, "sample_shape": [2], "hidden_dim": 4, "classes": 3, "label_input": "concat"}
+    node = {"_target_": "gan_lightning.networks.MLPGenerator", **arguments}
+    parts = {"generator": node, "latents": {"_target_": "gan_lightning.sampling.Normal"}}
+    names = ("cat", "*dog*", "cow")
+    save_generator(MLPGenerator(**arguments), parts, tmp_path / "g.safetensors", 7, names, origin={"imported": "x.pth"})
+    return tmp_path / "g.safetensors"
+
+
+def test_torch_fidelity_reads_an_onnx_of_pixels(command: Command, here: Path) -> None:
+    outcome = command("export", f"run={RUN}", "pixels=true", "license=mit")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert outcome.out.splitlines() == ["generator.onnx", "generator.onnx.md"]
+    model = GenerativeModelONNX("generator.onnx", 4, "normal", 0)
+    sampler = load_generator(RUN)
+    found = model(draw_latents(sampler.latents, 4, 9, seed=0))
+    expected = to_pixels(sampler.sample(9)).expand(-1, 3, -1, -1)
+    assert found.dtype == torch.uint8
+    assert (found.int() - expected.int()).abs().max() <= 1
+    card = (here / "generator.onnx.md").read_text()
+    assert card.startswith('---\nlicense: "mit"\n')
+    for line in (
+        "| data set | digits |",
+        "| loss | wgan\\_clip |",
+        "| weights | the moving average, of iteration 20 |",
+        "- `latents`: float32 (n, 4), drawn from Normal()",
+        "- `samples`: uint8 (n, 3, 8, 8), 0 to 255",
+        "| sliced\\_wasserstein | 0.8376 | 0.8223 to 0.8529 |",
+        '  "reference": 1500,',
+    ):
+        assert line in card.splitlines()
+    assert "Compared with the sampler on 8 samples, 1, 2, 5 at a time: the largest difference is " in card
+
+
+def test_a_program_with_labels(command: Command, conditional: Path) -> None:
+    assert command("export", f"run={conditional}", "format=torch_export", "out=below/g.pt2").status == 0
+    module = torch.export.load("below/g.pt2").module()
+    sampler = load_generator(conditional)
+    latents = draw_latents(sampler.latents, 3, 7, seed=0)
+    torch.testing.assert_close(module(latents, torch.arange(7) % 3), sampler.sample(7), rtol=0, atol=1e-5)
+    card = Path("below/g.pt2.md").read_text()
+    assert "- `labels`: int64 (n,), 0 to 2: cat, \\*dog\\*, cow\n" in card
+    assert '| began with | {"imported": "x.pth"} |' in card
+    assert "| data set | not stated |" in card
+
+
+def test_weights_alone(command: Command, here: Path) -> None:
+    assert command("export", f"run={RUN}", "format=safetensors", "weights=raw").status == 0
+    expected = load_generator(RUN, "raw")
+    assert torch.equal(load_generator("generator.safetensors").sample(4), expected.sample(4))
+    assert not torch.equal(expected.sample(4), load_generator(RUN).sample(4))
+    assert read_generator(here / "generator.safetensors").iteration == 20
+
+
+def test_what_computes_something_else_is_not_written(
+    command: Command, conditional: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = exporting.read_program
+    monkeypatch.setattr(exporting, "read_program", lambda path: lambda *given: read(path)(*given) + 2e-5)
+    Path("g.pt2").write_text("somebody's")
+    outcome = command("export", f"run={conditional}", "format=torch_export", "out=g.pt2")
+    assert outcome.status == 1
+    assert outcome.err.startswith("What was exported differs by 2e-05 from what is sampled; nothing is written.")
+    assert Path("g.pt2").read_text() == "somebody's"
+    assert not Path("g.pt2.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run=nowhere"], "run is nowhere, which does not exist."),
+        (["out=g.pt"], "out is g.pt, but the name of format=onnx ends in .onnx."),
+        (["format=onxn"], "format is 'onxn'"),
+        (["format=safetensors", "pixels=true"], "format=safetensors has weights alone"),
+        (["format=torch_export", "pixels=true"], "pixels is true, but these samples are no images."),
+        ([], "format=onnx needs the package onnxscript: pip install 'gan-lightning[export]'"),
+    ],
+)
+def test_mistakes(
+    command: Command, conditional: Path, here: Path, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    outcome = command("export", f"run={conditional}", *arguments)
+    assert (outcome.status, outcome.out) == (2, "")
+    assert message in outcome.err
+    assert list(here.iterdir()) == []
+
+
+def test_help(command: Command) -> None:
+    assert command("export", "--help").out == (CONF / "export.yaml").read_text()
