@@ -10,7 +10,7 @@ from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
 from gan_lightning.files import write_failure
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked, stoppable
 
-COMMANDS = ("train", "sample", "edit", "evaluate", "report", "cache", "new", "import", "export")
+COMMANDS = ("train", "sample", "edit", "evaluate", "report", "cache", "new", "import", "export", "synthesize")
 MODULES = {"import": "import_"}  # what can't be called as its command
 
 

@@ -25,6 +25,7 @@ Trains generative adversarial networks.
   python -m gan_lightning report runs=RUNS …         a page that compares runs (report --help)
   python -m gan_lightning import FILE KEY=VALUE …    another program's generator (import --help)
   python -m gan_lightning export run=RUN …           a generator for other programs (export --help)
+  python -m gan_lightning synthesize run=RUN …       labelled samples, a folder a class (synthesize --help)
   python -m gan_lightning cache                      the pictures that are kept decoded (cache --help)
   python -m gan_lightning new NAME                   a package for parts of one's own (new --help)
   python -m gan_lightning --version
