@@ -10,7 +10,7 @@ import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from gan_lightning.studies.power import ALPHA, hedges, seeds_needed
+from gan_lightning.studies.power import ALPHA, FEWEST_SEEDS, hedges, seeds_needed
 from gan_lightning.studies.statistics import LEVEL, Floats, Interval, as_floats
 
 BySeed = Mapping[int, float | None]  # a configuration's numbers; None, NaN and infinite ones are failed seeds
@@ -32,12 +32,12 @@ class Comparison:
     - `probability` that a seed of the first beats one of the second, over all pairs of seeds, ties a half each (Agarwal
       et al. 2021), with `probability_interval`; `wins` and `ties` count pairs of the same seed, or all if not paired.
     - `p` of a two-sided t-test, paired or Welch's; `exact_p` of all sign flips of the pairs' differences; `adjusted` is
-      `p` after Holm's correction for the `family` of comparisons that it stands among. None where seeds are too few.
+      `p` after Holm's correction for the `family` of comparisons that it stands among. None of fewer than 3 seeds.
     - `needed`: how many seeds of each would tell this effect in this family with a power of 0.8, infinite beyond 100.
 
     The t-test decides, and not the exact one, whose p is never below 2 / 2^n: with 5 seeds 0.0625, so that no
     difference would count, and with 10 seeds no difference in a table of 26 comparisons. Differences between equals are
-    symmetric, and there the t-test keeps its level: of 20,000 simulated pairs with 2, 3, 5 and 10 seeds it told at most
+    symmetric, and there the t-test keeps its level: of 20,000 simulated pairs with 3, 5 and 10 seeds it told at most
     5.3 % of normal equals apart, 4.5 % with 3 degrees of freedom and 3.4 % of log-normal ones of sigma 1. Where means
     are equal and the deviations of skewed values are not (by a factor of 3), it told 8 % apart at sigma 0.5 and 15 % at
     sigma 1. Welch's test told 5 % of equals apart at most.
@@ -179,15 +179,13 @@ def _tested_groups(comparison: Comparison, left: Floats, right: Floats, sign: in
 def _tested(comparison: Comparison, difference: float, error: float, freedom: float) -> Comparison:
     """With the interval and the p-value of a difference of so large a standard error.
 
-    Without any error p is 1 if there is no difference, and else 0, the limit of t; but of fewer than 3 seeds, which
-    agree easily if there are few values to have, there is none.
+    Without any error p is 1 if there is no difference, and else 0, the limit of t. Of fewer than 3 seeds there is none:
+    two differences that happen to agree to 8 % would do for p < 0.05, and nothing in them could tell that they do.
     """
     margin = float(student.ppf((1 + LEVEL) / 2, freedom)) * error
-    p: float | None = 1.0
-    if error > 0:
-        p = 2 * float(student.sf(abs(difference) / error, freedom))
-    elif difference:
-        p = 0.0 if min(comparison.used) > 2 else None
+    p: float | None = None
+    if min(comparison.used) >= FEWEST_SEEDS:
+        p = 2 * float(student.sf(abs(difference) / error, freedom)) if error > 0 else float(not difference)
     return replace(comparison, difference=difference, interval=Interval(difference - margin, difference + margin), p=p)
 
 

@@ -13,6 +13,7 @@ from gan_lightning.studies.statistics import Floats
 
 ALPHA = 0.05
 POWER = 0.8
+FEWEST_SEEDS = 3  # that tell anything: two differences have one degree of freedom, and no effect can be had of them
 MOST_SEEDS = 100
 QUANTILES = 400  # that stand for the chi-square distribution; power is exact to 1e-5 with them
 HALVINGS = 50
@@ -58,8 +59,8 @@ def _found(noncentrality: Floats, critical: Floats) -> Floats:
 
 @cache
 def detectable(alpha: float, paired: bool) -> Floats:
-    """The least effects (99,) that 2, 3, ... 100 seeds tell at `alpha` with a power of 0.8; they fall."""
-    scale, critical = _noncentral(np.arange(2.0, MOST_SEEDS + 1), alpha, paired)
+    """The least effects (98,) that 3, 4, ... 100 seeds tell at `alpha` with a power of 0.8; they fall."""
+    scale, critical = _noncentral(np.arange(float(FEWEST_SEEDS), MOST_SEEDS + 1), alpha, paired)
     low, high = np.zeros(len(scale)), critical.max(-1) + 1  # at which the power is more than 0.8, whatever S is
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -77,4 +78,4 @@ def seeds_needed(effect: float, alpha: float = ALPHA, paired: bool = True) -> fl
     if np.isnan(effect):
         raise ValueError("an effect that is NaN needs no seeds")
     enough = np.flatnonzero(detectable(alpha, paired) <= abs(effect))
-    return float(enough[0] + 2) if len(enough) else inf
+    return float(enough[0] + FEWEST_SEEDS) if len(enough) else inf

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import floor, isfinite, isinf, log10
 
 from gan_lightning.studies.comparisons import Comparison
-from gan_lightning.studies.power import ALPHA, MOST_SEEDS
+from gan_lightning.studies.power import ALPHA, FEWEST_SEEDS, MOST_SEEDS
 
 MOST_DECIMALS = 6
 
@@ -75,6 +75,8 @@ def _undecided(comparison: Comparison, metric: str) -> str:
     if comparison.p is not None and comparison.p < ALPHA:
         chance = f", which may be chance among {_count(comparison.family, 'comparison')}"
     said = f"{seeds} can't tell {comparison.first} from {comparison.second} on {metric} ({_amount(comparison)}{chance})"
+    if min(comparison.used) < FEWEST_SEEDS:
+        return f"{said}; it takes {FEWEST_SEEDS} at least"
     if comparison.needed is None:
         return said
     if isinf(comparison.needed):

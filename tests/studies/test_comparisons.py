@@ -111,8 +111,18 @@ def test_seeds_that_agree(first):
     assert (found.p, found.effect, found.interval) == (0.0, inf, (9.0, 9.0))
     assert two(ten, by_seed(10.0, 10.0, 10.0, first=first)).p == 1.0
     assert two(ten, by_seed(10.0, 10.0, 10.0, first=first)).effect == 0.0
-    assert two(by_seed(10.0, 10.0), by_seed(1.0, 1.0, first=first)).p is None
     assert two(one, ten, True).effect == -inf
+
+
+@pytest.mark.parametrize("first", [1, 20], ids=["pairs", "groups"])
+def test_two_seeds_tell_nothing_however_well_they_agree(first):
+    """By the paired t-test the differences 9.0 and 9.1 would be no chance, p 0.004."""
+    ten, one, third = by_seed(10.0, 10.1), by_seed(1.0, 1.0, first=first), by_seed(10.0, 10.1, 10.0)
+    found, least = (corrected([two(each, one | other)])[0] for each, other in ((ten, {}), (third, {first + 2: 1.0})))
+    assert (found.used, found.p, found.adjusted, found.needed, found.told) == ((2, 2), None, None, None, False)
+    assert found.interval is not None
+    assert (least.used, least.told) == ((3, 3), True)
+    assert two(by_seed(10.0, 10.0), by_seed(10.0, 10.0, first=first)).p is None
 
 
 def test_holm_by_hand():
@@ -254,7 +264,7 @@ def test_seeds_needed():
     assert [seeds_needed(d, 0.05, paired) for d in (0.5, 0.8) for paired in (True, False)] == [34, 64, 15, 26]
     assert seeds_needed(-0.5) == 34
     assert seeds_needed(0.2) == inf
-    assert seeds_needed(inf) == 2
+    assert seeds_needed(inf) == 3
     assert seeds_needed(0.8, 0.05 / 15) > seeds_needed(0.8)
     with pytest.raises(ValueError, match="NaN"):
         seeds_needed(nan)
@@ -265,7 +275,7 @@ def test_seeds_needed():
 def test_effects_that_can_be_told_fall_with_seeds(paired, alpha):
     effects = detectable(alpha, paired)
     assert (np.diff(effects) < 0).all()
-    assert power(effects, np.arange(2, 101), alpha, paired) == pytest.approx(0.8, abs=1e-6)
+    assert power(effects, np.arange(3, 101), alpha, paired) == pytest.approx(0.8, abs=1e-6)
 
 
 def test_hedges_factor_makes_an_effect_unbiased():

@@ -97,7 +97,7 @@ def test_sentences(changes, expected):
 @pytest.mark.parametrize(
     ("one", "other", "expected"),
     [
-        ({1: 2.0}, {1: 2.5}, "1 seed can't tell a from b on m (0.5 lower)"),
+        ({1: 2.0}, {1: 2.5}, "1 seed can't tell a from b on m (0.5 lower); it takes 3 at least"),
         ({1: 2.0}, {1: 2.0}, "a and b are equal on m, with 1 seed"),
         ({1: 2.0, 2: 3.0}, {1: 2.0, 2: 3.0}, "a and b are equal on m, with each of 2 seeds"),
         ({1: 2.0, 2: 2.0}, {3: 2.0}, "a and b are equal on m, with each of 2 pairs of seeds"),
@@ -108,9 +108,13 @@ def test_sentences(changes, expected):
             {1: 1.0, 2: 1.0, 3: 1.0},
             "b is better than a on m: 9 lower [9, 9], 3 of 3 seeds",
         ),
-        ({1: 10.0, 2: 10.0}, {1: 1.0, 2: 1.0}, "2 seeds can't tell b from a on m (9 lower [9, 9])"),
-        ({1: 10.0, 2: 11.0}, {1: 8.0, 2: 10.0}, "2 seeds can't tell b from a on m (1.5 lower [-4.9, 7.9])"),
-        ({1: 10.0}, {2: 8.0, 3: 9.0}, "2 and 1 seed can't tell b from a on m (1.5 lower)"),
+        ({1: 10.0, 2: 10.0}, {1: 1.0, 2: 1.0}, "2 seeds can't tell b from a on m (9 lower [9, 9]); it takes 3 at least"),
+        (
+            {1: 10.0, 2: 11.0},
+            {1: 1.0, 2: 2.01},
+            "2 seeds can't tell b from a on m (8.995 lower [8.931, 9.059]); it takes 3 at least",
+        ),
+        ({1: 10.0}, {2: 8.0, 3: 9.0}, "2 and 1 seed can't tell b from a on m (1.5 lower); it takes 3 at least"),
     ],
 )
 def test_few_seeds(one, other, expected):
