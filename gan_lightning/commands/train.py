@@ -7,6 +7,7 @@ python -m gan_lightning resume=outputs/2026-01-31/12-00-00_wgan_gp_digits_s0 tra
 
 import json
 import os
+import signal
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -144,7 +145,8 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
     `config_dir` is a folder of options of one's own, and `plugins` are packages whose classes these may name. Relative
     paths are relative to the current folder. It may be called within a program of Hydra's own. Raises UserError for a
     mistake in the overrides, before anything is trained, and RunFailed if training diverges (Diverged, which is a
-    FloatingPointError) or the disk is full (WriteFailed, an OSError).
+    FloatingPointError) or the disk is full (WriteFailed, an OSError). A signal that has stopped the run comes again
+    once all is saved: so Ctrl-C raises KeyboardInterrupt, and SIGTERM ends the program, unless that handles them.
     """
     from gan_lightning.runs.run import run_experiment
 
@@ -154,11 +156,20 @@ def train(*overrides: str, config_dir: str | Path | None = None, plugins: Sequen
         try:
             sources, planned, _ = plan(*with_plugins(sources, [*with_paths(overrides), *named]), multirun=None)
             config = compose(sources, planned, TRAINING)
-            return run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
+            run = run_experiment(without_hydra(config), Path(config.hydra.run.dir), overrides)
         except Stopped as stop:
             raise KeyboardInterrupt(*stop.args) from stop
         finally:
             let_go()
+    if run.status in STOPPED:
+        pass_on(signal.Signals[run.status])
+    return run
+
+
+def pass_on(number: signal.Signals) -> None:
+    """Sends a signal that has stopped a run again, unless the run itself has: who waits for a requeue has heard it."""
+    if number not in REQUEUES or not callable(signal.getsignal(number)):
+        signal.raise_signal(number)
 
 
 def sources_of(flags: Namespace) -> Sources:

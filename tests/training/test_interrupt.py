@@ -50,6 +50,27 @@ class Send(Callback):
                 os.kill(os.getpid(), number)
 
 
+def test_a_stop_is_passed_on_to_the_caller_once_all_is_saved(tiny, watch, tmp_path):
+    """Or a script of several trainings would go on with the next one."""
+    seen = []
+
+    def handle(number: int, frame: Any) -> None:
+        run = tmp_path / signal.Signals(number).name
+        seen.append((number, (run / "generator.safetensors").exists()))
+
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, handle)
+        watch(Send(4, number))
+        assert tiny(number.name, EACH, "trainer.max_steps=8").run.status == number.name
+        assert seen == [(number, True)]
+        seen.clear()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    watch(Send(4, signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        tiny("raised", EACH, "trainer.max_steps=8")
+    assert yaml.safe_load((tmp_path / "raised" / "results.json").read_text())["status"] == "SIGINT"
+
+
 def current() -> list[Any]:
     return [signal.getsignal(number) for number in SIGNALS]
 
