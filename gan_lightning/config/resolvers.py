@@ -1,8 +1,9 @@
 """The OmegaConf resolvers that conf/ uses."""
 
 import hashlib
+import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -12,9 +13,8 @@ from omegaconf.basecontainer import BaseContainer
 
 from gan_lightning.processes import start
 
+KEY = re.compile(r"(?:^|(?<=,))([\w.]+)=")  # of an override, in a list of them
 LONGEST = 160  # bytes; a folder's name may have 255 on most file systems
-
-
 SCHEDULES = ("Linear", "Cosine", "Exponential", "Step")  # of gan_lightning.schedules; ${linear:…} and so on
 
 
@@ -96,11 +96,25 @@ def iterations_for(updates: Any, critic_updates: Any) -> int:
 
 
 def folder_name(overrides: str) -> str:
-    """A job's overrides as one folder's name: no slashes, not too long for a file system, and never another job's."""
-    text = str(overrides) or "defaults"
+    """A job's overrides as one folder's name: no slashes, not too long for a file system, and never another job's.
+
+    Of keys there are their ends alone, as many names as tell them apart: lr=0.1,loss=hinge. TensorBoard calls a run by
+    its folder, and shows the first 30 characters or so.
+    """
+    told = str(overrides) or "defaults"
+    found = [match[1] for match in KEY.finditer(told)]
+    text = KEY.sub(lambda match: f"{shortest(match[1], found)}=", told)
     name = text.replace("/", "_").replace(" ", "")
     short = name.encode()[:LONGEST].decode(errors="ignore")
-    return name if short == text else f"{short}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return name if short == text else f"{short}_{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def shortest(key: str, among: Sequence[str]) -> str:
+    """The last names of a dotted key that are the end of no other key."""
+    names = key.split(".")
+    ends = (".".join(names[place:]) for place in range(len(names) - 1, 0, -1))
+    others = [f".{other}" for other in among if other != key]
+    return next((end for end in ends if not any(other.endswith(f".{end}") for other in others)), key)
 
 
 def resolvers() -> dict[str, Callable[..., Any]]:

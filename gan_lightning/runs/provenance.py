@@ -20,7 +20,22 @@ from gan_lightning import __version__
 
 PACKAGES = ("torch", "torchvision", "pytorch-lightning", "hydra-core", "omegaconf")
 # TensorBoard's HParams page shows five hyper-parameters: those that are said to differ, then others by the alphabet.
-FIRST = ("loss", "n_critic", "network", "regularizer", "seed")
+SHOWN = 5
+ALWAYS, OTHERWISE = ("loss", "seed"), ("n_critic", "regularizer", "network")
+# The keys of the others that a sweep may try, or what they begin with.
+KEYS = {
+    "regularizer_weight": ("regularizer.", "loss.weights."),
+    "n_critic": ("loss.n_critic", "loss.critic_updates.n_critic"),
+    "generator_lr": ("loss.optimizer.generator.lr",),
+    "discriminator_lr": ("loss.optimizer.discriminator.lr",),
+    "generator_optimizer": ("loss.optimizer.generator._target_",),
+    "discriminator_optimizer": ("loss.optimizer.discriminator._target_",),
+    "latent_dim": ("network.latent_dim",),
+    "batch_size": ("dataset.batch_size",),
+    "ema_decay": ("ema.decay",),
+    "ema_half_life": ("ema.half_life",),
+    **{name: (name,) for name in ("dataset", "conditioning", "regularizer", "network")},
+}
 
 
 def provenance(trainer: Trainer) -> dict[str, Any]:
@@ -101,12 +116,21 @@ def shown(value: Any) -> str | float:
 def compared(values: dict[str, str | float], metrics: Sequence[str]) -> Sequence[Summary]:
     """What TensorBoard's HParams page is told of a run: its hyper-parameters, and which scalars it is compared by.
 
-    The page shows the first five metrics.
+    The page shows the first five metrics, and of the hyper-parameters the loss, the seed and what the command has said:
+    in a sweep what its runs differ in is among that.
     """
+    typed = [text.lstrip("+~").partition("=")[0] for text in str(values["overrides"]).split()]
+    told = [name for name, keys in KEYS.items() if any(_is_told(key, typed) for key in keys)]
+    first = list(dict.fromkeys([*ALWAYS, *told, *OTHERWISE]))[:SHOWN]
     experiment, *others = hparams(values, dict.fromkeys(metrics, 0.0))
     content = experiment.value[0].metadata.plugin_data
     data = HParamsPluginData.FromString(content.content)
     for info in data.experiment.hparam_infos:
-        info.differs = info.name in FIRST
+        info.differs = info.name in first
     content.content = data.SerializeToString()
     return [experiment, *others]
+
+
+def _is_told(key: str, typed: Sequence[str]) -> bool:
+    """Whether a key is among those that were typed; one that ends in a dot, whether any below it is."""
+    return any(each.startswith(key) if key.endswith(".") else each == key for each in typed)

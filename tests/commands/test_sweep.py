@@ -79,7 +79,7 @@ def test_a_job_that_is_refused_takes_no_other_with_it(
     assert not (here / "outputs").exists()
 
     (folder,) = (path.parent for path in here.glob("multirun/*/*/*/config.yaml"))
-    assert folder.name == "dataset.batch_size=16"
+    assert folder.name == "batch_size=16"
     assert re.fullmatch(r"multirun/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d", folder.parent.relative_to(here).as_posix())
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert (config["loss"]["name"], config["dataset"]["batch_size"]) == ("wgan_clip", 16)
@@ -91,8 +91,8 @@ def test_a_job_that_is_refused_takes_no_other_with_it(
         assert f"{results['metrics'][name]:.4g}" in outcome.out
     (sweep,) = here.glob("multirun/*/*/sweep.json")
     assert [job["folder"] for job in json.loads(sweep.read_text())["jobs"]] == [
-        "dataset.batch_size=100000",
-        "dataset.batch_size=16",
+        "batch_size=100000",
+        "batch_size=16",
     ]
 
 
@@ -290,7 +290,10 @@ def test_a_job_is_a_command(here: Path, monkeypatch: pytest.MonkeyPatch, at_once
     [
         ("", "defaults"),
         ("loss=wgan_gp,seed=1", "loss=wgan_gp,seed=1"),
-        ("dataset.root=/data/my pictures", "dataset.root=_data_mypictures_ee26ae77"),
+        ("dataset.root=/data/my pictures", "root=_data_mypictures_ee26ae77"),
+        ("loss.optimizer.generator.lr=1e-05,loss=hinge,seed=1", "lr=1e-05,loss=hinge,seed=1"),
+        ("loss.optimizer.discriminator.lr=1,loss.optimizer.generator.lr=2", "discriminator.lr=1,generator.lr=2"),
+        ("a.lr=1,lr=2,regularizer=[r1,r2]", "a.lr=1,lr=2,regularizer=[r1,r2]"),
         pytest.param("ü" * 100, f"{'ü' * (LONGEST // 2)}_83af2e24", id="long"),
     ],
 )

@@ -9,6 +9,7 @@ from PIL import Image
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 import gan_lightning
+from gan_lightning.runs import provenance
 
 SHOWN = "dashboard.every=500"
 STEPS = ("trainer.max_steps=6", "trainer.log_every_n_steps=2")
@@ -162,6 +163,22 @@ def test_events_hold_the_config_as_text(trained):
     assert (run.path / "config.yaml").read_text() in text.tensor_proto.string_val[0].decode()
 
 
+def test_what_a_sweep_tries_is_among_the_hyperparameters_that_are_shown():
+    """TensorBoard shows five. With the learning rate hidden, runs that differ in it alone look the same."""
+
+    def shown(overrides):
+        names = [*provenance.ALWAYS, *provenance.OTHERWISE, *provenance.KEYS]
+        values = dict.fromkeys(names, 1.0) | {"overrides": overrides}
+        experiment, *_ = provenance.compared(values, ["loss/generator"])
+        data = HParamsPluginData.FromString(experiment.value[0].metadata.plugin_data.content)
+        return {info.name for info in data.experiment.hparam_infos if info.differs}
+
+    assert shown("-") == {"loss", "seed", "n_critic", "regularizer", "network"}
+    swept = "loss.optimizer.generator.lr=0.1 loss.weights.gradient_penalty=5 seed=2 trainer.max_steps=9"
+    assert shown(swept) == {"generator_lr", "regularizer_weight", "seed", "loss", "n_critic"}
+    assert len(shown(f"{swept} ema.decay=0.9 dataset.batch_size=7 network.latent_dim=9")) == 5
+
+
 def test_events_hold_the_hyperparameters(trained):
     for loss, n_critic, seen in (("vanilla", 1, "-"), ("wgan_gp", 5, "gradient_penalty")):
         run, events = trained[loss]
@@ -181,7 +198,8 @@ def test_events_hold_the_hyperparameters(trained):
         measured = [name for name in metrics if name.startswith("evaluation/")]
         infos = data["experiment"].experiment.hparam_infos
         # TensorBoard's page shows the first five of each, those that are said to differ before the others.
-        assert {info.name for info in infos if info.differs} == {"loss", "n_critic", "network", "regularizer", "seed"}
+        shown = {info.name for info in infos if info.differs}
+        assert shown == {"loss", "seed", "batch_size", "latent_dim", "n_critic"}
         assert len(infos) == len(values)
         assert metrics[: len(measured)] == measured
         assert measured[:2] == ["evaluation/frechet_distance", "evaluation/sliced_wasserstein"]
