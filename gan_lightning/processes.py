@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from types import FrameType
@@ -117,12 +117,12 @@ def is_importing(frame: FrameType | None) -> bool:
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Lets SIGNALS raise Stopped while the block runs, if this is the main thread, which alone can."""
+def stoppable(signals: Sequence[signal.Signals] = SIGNALS) -> Iterator[None]:
+    """Lets signals raise Stopped while the block runs, if this is the main thread, which alone can."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    previous = {number: signal.signal(number, stop) for number in SIGNALS}
+    previous = {number: signal.signal(number, stop) for number in signals}
     previous[signal.SIGALRM] = signal.signal(signal.SIGALRM, again)
     try:
         yield

@@ -7,26 +7,28 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
 
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper as HydraBasicSweeper
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, ListConfig, OmegaConf, flag_override
 
-from gan_lightning.commands.launcher import JobFailed, ProcessLauncher
+from gan_lightning.commands.launcher import JobFailed, ProcessLauncher, Told
 from gan_lightning.commands.random_search import RandomSearch
 from gan_lightning.errors import RunFailed, UserError, paragraph, printable, reason
 from gan_lightning.processes import REQUEUES, SIGNALS, Stopped, requeue, stoppable
+from gan_lightning.studies import sweep_folder
 
-STOP = ".stopped_by"  # in a sweep's folder: the number of the signal that has stopped it
 LOOK_EVERY = 0.5  # seconds
 TIMEOUTS = "hydra.launcher.max_num_timeout"
 MANY = 1000  # times
@@ -36,18 +38,14 @@ MISUSED = (ValueError, TypeError, ConnectionError)
 
 @dataclass(frozen=True)
 class Stoppable:
-    """A job's task, in a process of the launcher's, that is stopped as by a signal once `file` has its number.
+    """A job's task, in a process of the launcher's, that is stopped where the process that has started it is killed.
 
-    So it is where the process that has started this one is killed. A stop is a failure of the job: there is no number
-    to tell a sweeper, and the same command goes on with it.
+    A stop is a failure of the job: there is no number to tell a sweeper, and the same command goes on with it.
     """
 
     task: TaskFunction
-    file: Path
 
     def __call__(self, config: DictConfig) -> Any:
-        if self.file.exists():
-            raise RunFailed("Not started: the sweep was stopped.")
         try:
             with stoppable(), self.watched():
                 return self.task(config)
@@ -56,7 +54,7 @@ class Stoppable:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Has a thread look for the file while the block runs."""
+        """Has a thread look at the parent while the block runs."""
         done = threading.Event()
         blocked = signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # Ray has its processes deaf to Ctrl-C
         thread = threading.Thread(target=self.look, args=(done, os.getppid()), daemon=True)
@@ -69,19 +67,18 @@ class Stoppable:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
     def look(self, done: threading.Event, parent: int) -> None:
-        """Sends this process the signal once there is one."""
+        """Sends this process a signal once it has another parent."""
         while not done.wait(LOOK_EVERY):
             if os.getppid() != parent:
                 return os.kill(os.getpid(), signal.SIGTERM)
-            if self.file.exists() and (number := self.file.read_text()):
-                return os.kill(os.getpid(), int(number))
 
 
 class Engine(Launcher):
     """Another launcher, the class that `of` names, with what is said above."""
 
     of: ClassVar[str]
-    is_watched: ClassVar[bool] = False  # whether its jobs are stopped by a file: those that it would kill or wait for
+    waits: ClassVar[bool] = False  # for jobs that save, when a signal has come; they are stopped by a file
+    starts_jobs: ClassVar[bool] = False  # in processes that would outlive this one
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -90,24 +87,12 @@ class Engine(Launcher):
         self.stopped_by = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.require_one_process(config)
         self.folder = Path(str(config.hydra.sweep.dir)).absolute()
-        if self.is_watched:
-            task_function = Stoppable(task_function, self.folder / STOP)
+        if self.starts_jobs:
+            task_function = Stoppable(task_function)
         self.launcher.setup(hydra_context=hydra_context, task_function=task_function, config=config)
 
-    def require_one_process(self, config: DictConfig) -> None:
-        """Raises UserError for jobs of several processes: Lightning would start the launcher's program for them."""
-        devices = OmegaConf.select(config, "trainer.devices")
-        count = len(devices) if isinstance(devices, ListConfig) else devices
-        if type(count) is int and count > 1 and self.settings.get("tasks_per_node", 1) == 1:
-            raise UserError(
-                f"trainer.devices is {devices}, but a job of {type(self).__name__} is one process; use"
-                " hydra/launcher=processes, or submitit_slurm with as many hydra.launcher.tasks_per_node."
-            )
-
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        (self.folder / STOP).unlink(missing_ok=True)
         try:
             with self.stopping(), cores_shared(self.at_once(len(job_overrides))):
                 returns = list(self.launcher.launch(job_overrides, initial_job_idx))
@@ -127,7 +112,7 @@ class Engine(Launcher):
     @contextmanager
     def stopping(self) -> Iterator[None]:
         """Lets a signal stop the jobs of launchers that would not let them save, and this process with the last one."""
-        if not self.is_watched or threading.current_thread() is not threading.main_thread():
+        if not self.waits or threading.current_thread() is not threading.main_thread():
             yield
             return
         previous = {number: signal.signal(number, self.stop) for number in SIGNALS}
@@ -144,12 +129,10 @@ class Engine(Launcher):
         if self.stopped_by and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.stopped_by = self.stopped_by or number
-        self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / STOP).write_text(str(self.stopped_by))
+        sweep_folder.stop(self.folder)
 
     def end(self) -> None:
         """Raises Stopped, once the jobs have saved; has Slurm run this process again, if it has asked for that."""
-        (self.folder / STOP).unlink(missing_ok=True)
         if self.stopped_by in REQUEUES and (asked := requeue()):
             print(printable(asked), file=sys.stderr)
         raise Stopped(self.stopped_by)
@@ -174,15 +157,12 @@ class BasicLauncher(Engine):
 
     of = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
-    def require_one_process(self, config: DictConfig) -> None:
-        """Lightning starts the whole sweep anew, whose jobs join those of this process."""
-
 
 class JoblibLauncher(Engine):
     """`n_jobs` processes of this machine, each for one job after the other."""
 
     of = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
-    is_watched = True
+    waits = starts_jobs = True
 
     def at_once(self, jobs: int) -> int:
         most = int(self.settings["n_jobs"])  # -1: as many as there are cores; -2: one less
@@ -193,7 +173,7 @@ class RayLauncher(Engine):
     """Processes of a cluster of Ray's, which gives each job its cores and GPUs and shares them out itself."""
 
     of = "hydra_plugins.hydra_ray_launcher.ray_launcher.RayLauncher"
-    is_watched = True
+    waits = starts_jobs = True
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         # The jobs may be on machines where the current folder is another.
@@ -206,6 +186,16 @@ class LocalLauncher(Engine):
     """Of submitit: all jobs at once, in processes of this machine."""
 
     of = "hydra_plugins.hydra_submitit_launcher.submitit_launcher.LocalLauncher"
+    waits = True
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from submitit.local import local
+
+        start, local.start_controller = local.start_controller, partial(deaf, local.start_controller)
+        try:
+            return super().launch(job_overrides, initial_job_idx)
+        finally:
+            local.start_controller = start
 
     def at_once(self, jobs: int) -> int:
         return jobs
@@ -220,7 +210,34 @@ class SlurmLauncher(Engine):
         return "Its jobs stay Slurm's, until scancel ends them. "
 
 
+class BasicSweeper(HydraBasicSweeper):
+    """Hydra's sweeper of this name, but that it does not compose each job, a tenth of a second, to see whether it can.
+
+    That has been seen before it was asked for any (`gan_lightning.commands.sweep.check_jobs`).
+    """
+
+    def validate_batch_is_legal(self, batch: Any) -> None:
+        pass
+
+
 ENGINES = {each.of: each for each in (BasicLauncher, JoblibLauncher, RayLauncher, LocalLauncher, SlurmLauncher)}
+
+
+def require_one_process(config: DictConfig) -> None:
+    """Raises UserError for a job of several processes where it can be but one.
+
+    Lightning would start the launcher's program for the others.
+    """
+    engine = ENGINES.get(config.hydra.launcher._target_)
+    devices = OmegaConf.select(config, "trainer.devices")
+    count = len(devices) if isinstance(devices, ListConfig) else devices
+    if engine is None or type(count) is not int or count < 2:
+        return
+    if config.hydra.launcher.get("tasks_per_node", 1) == 1:
+        raise UserError(
+            f"trainer.devices is {devices}, but a job of {engine.__name__} is one process; use"
+            " hydra/launcher=processes, or submitit_slurm with as many hydra.launcher.tasks_per_node."
+        )
 
 
 def engine(config: DictConfig, given: Sequence[str]) -> list[str]:
@@ -237,9 +254,18 @@ def engine(config: DictConfig, given: Sequence[str]) -> list[str]:
     return added
 
 
+def deaf(start: Callable[..., Any], *arguments: Any, **settings: Any) -> Any:
+    """Starts a process that has no ear for Ctrl-C: submitit's would kill its job a second after it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        return start(*arguments, **settings)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def register_engines() -> None:
-    """Lets Hydra make this project's launchers."""
-    for each in (ProcessLauncher, RandomSearch, *ENGINES.values()):
+    """Lets Hydra make this project's launchers and sweepers."""
+    for each in (ProcessLauncher, RandomSearch, BasicSweeper, *ENGINES.values()):
         Plugins.instance().register(each)
 
 
@@ -266,4 +292,5 @@ def told(returns: Sequence[JobReturn]) -> Sequence[JobReturn]:
         cause = paragraph(error) if known else f"{type(error).__name__}: {reason(error)}; train.log has where."
         result.return_value = JobFailed(printable(f"{result.working_dir}: {cause}"))
         result._remote_traceback = None
+        result.__class__ = Told
     return returns

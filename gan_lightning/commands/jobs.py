@@ -5,14 +5,14 @@ import signal
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.errors import RunFailed, UserError, paragraph, printable, reason
-from gan_lightning.processes import STOPPED, Stopped, is_first_process, stop_if_asked
+from gan_lightning.processes import STOPPED, Stopped, is_first_process, stop, stop_if_asked, stoppable
 from gan_lightning.run_folder import GENERATOR, LOG
 from gan_lightning.runs import results
 from gan_lightning.runs.folders import difference, read_saved
@@ -41,7 +41,7 @@ def do_job(config: DictConfig, hydra_config: Any) -> Outcome:
     searches = LISTS_JOBS not in hydra_config.sweeper._target_
     if (sweep / STOP).exists():
         if searches:
-            raise RunFailed("Another job of this sweep has failed, and sweep.fail_fast is true.")
+            raise RunFailed("Not started: the sweep was stopped.")
         return None
     if is_complete(config, folder):
         return outcome(config.optimize, folder)
@@ -50,7 +50,7 @@ def do_job(config: DictConfig, hydra_config: Any) -> Outcome:
     except Exception:  # of whichever kind: it has been noted
         stop_if_asked()
         if config.sweep.fail_fast:
-            (sweep / STOP).touch()
+            sweep_folder.stop(sweep)
         if searches:
             raise
         return None
@@ -73,7 +73,7 @@ def attempt(config: DictConfig, hydra_config: Any, folder: Path, sweep: Path) ->
     from gan_lightning.runs.run import run_experiment
 
     asked = threading.Event()
-    with ending_with(sweep, asked, config.sweep.fail_fast):
+    with heard(), ending_with(sweep, folder, asked):
         try:
             with noted(folder):
                 return run_experiment(config, folder, hydra_config.overrides.task, hydra_config.runtime.cwd)
@@ -122,30 +122,41 @@ def leave_traceback(folder: Path, error: BaseException) -> None:
         file.write("".join(traceback.format_exception(error)))
 
 
-@contextmanager
-def ending_with(sweep: Path, asked: threading.Event, fail_fast: bool) -> Iterator[None]:
-    """Has this process stop as by SIGTERM, and `asked` say so, when another job of a sweep that fails fast has failed.
+def heard() -> AbstractContextManager[None]:
+    """Has SIGTERM stop what is not training yet, or no more, where it would do nothing, as in submitit's processes."""
+    return nullcontext() if signal.getsignal(signal.SIGTERM) is stop else stoppable([signal.SIGTERM])
 
-    It is not sent before somebody handles it.
+
+@contextmanager
+def ending_with(sweep: Path, folder: Path, asked: threading.Event) -> Iterator[None]:
+    """Has this process stop as by SIGTERM, and `asked` say so, once the sweep's folder says that it is to stop.
+
+    By no other signal: jobs have perhaps had the sweep's Ctrl-C themselves, and a second one would not let them save. A
+    run in `folder` that has stopped by it is left to finish what it writes.
     """
+
+    def is_to_stop() -> bool:
+        if not (sweep / STOP).exists() or not callable(signal.getsignal(signal.SIGTERM)):
+            return False
+        known = results.find(folder)
+        return known is None or known.status not in STOPPED
+
     ended = threading.Event()
 
     def look() -> None:
         while not ended.wait(LOOK_SECONDS):
-            if (sweep / STOP).exists() and callable(signal.getsignal(signal.SIGTERM)):
+            if is_to_stop():
                 asked.set()
                 os.kill(os.getpid(), signal.SIGTERM)
                 return
 
     watching = threading.Thread(target=look, daemon=True)
-    if fail_fast:
-        watching.start()
+    watching.start()
     try:
         yield
     finally:
         ended.set()
-        if fail_fast:
-            watching.join()
+        watching.join()
 
 
 def add_job(sweep: Path, folder: Path, overrides: Any) -> None:

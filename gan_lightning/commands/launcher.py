@@ -41,6 +41,20 @@ class JobFailed(CompactHydraException):
     """What a sweeper that searches is told of a job that has failed."""
 
 
+class Told(JobReturn):
+    """What became of a job. Of one that has failed, Hydra's own writes its overrides to stderr before it raises why."""
+
+    @property
+    def return_value(self) -> Any:
+        if self.status == JobStatus.FAILED:
+            raise self._return_value
+        return self._return_value
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
 @dataclass
 class Job:
     """One job: its overrides, its folder and, once started, its process."""
@@ -131,7 +145,7 @@ class ProcessLauncher(Launcher):
 
     def job_return(self, job: Job) -> JobReturn:
         """What the sweeper is told. One that lists its jobs would end at the first that has failed."""
-        result = JobReturn(overrides=job.overrides, working_dir=str(job.folder))
+        result = Told(overrides=job.overrides, working_dir=str(job.folder))
         status, cause, _ = endings.state_of(job.folder)
         if status in FINISHED or LISTS_JOBS in self.config.hydra.sweeper._target_:
             result.status = JobStatus.COMPLETED

@@ -7,16 +7,15 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_lightning.commands.engines import ENGINES, engine
+from gan_lightning.commands.engines import ENGINES, BasicSweeper, engine, require_one_process
 from gan_lightning.commands.jobs import within
 from gan_lightning.commands.launcher import ProcessLauncher
 from gan_lightning.commands.random_search import MOST_JOBS, RandomSearch
@@ -77,8 +76,7 @@ def plan_sweep(sources: Sources, parsed: Sequence[Override]) -> PlannedSweep:
         checked = [job for job in checked if "seed=1" in job] or checked
     # What all jobs share, such as the sweep's folder, is read off the first, since without what differs there may be
     # no run.
-    single = [o.input_line or "" for o in parsed if not o.is_sweep_override()]
-    config = job_of(sources, jobs[0], 0) if jobs else compose(sources, single, TRAINING)
+    config = job_of(sources, jobs[0], 0) if jobs else compose(sources, list(map(tried, parsed)), TRAINING)
     if config.sweep.resume is not None:
         raise UserError(f"sweep.resume is {config.sweep.resume} in a file, but it belongs on the command line.")
     require_launchable(config)
@@ -151,7 +149,9 @@ def directions(config: DictConfig, parsed: Sequence[Override]) -> list[str]:
 
 
 def search(config: DictConfig) -> list[str]:
-    """What has Hydra take the sweeper of this project's in the place of Optuna's, as overrides."""
+    """What has Hydra take the sweeper of this project's in the place of its own or of Optuna's, as overrides."""
+    if config.hydra.sweeper._target_ == SWEEPER:
+        return [f"hydra.sweeper._target_={BasicSweeper.__module__}.{BasicSweeper.__name__}"]
     if config.hydra.sweeper._target_ != OPTUNA:
         return []
     from gan_lightning.commands.search import OptunaSweeper  # which imports Optuna
@@ -161,7 +161,7 @@ def search(config: DictConfig) -> list[str]:
 
 
 def require_launchable(config: DictConfig) -> None:
-    """Raises UserError for a launcher or sweeper that Hydra can't make."""
+    """Raises UserError for a launcher or sweeper that Hydra can't make, and for jobs that the launcher can't."""
     for name, kind in (("launcher", Launcher), ("sweeper", Sweeper)):
         node = config.hydra[name]
         target = node.get("_target_") if isinstance(node, DictConfig) else None
@@ -173,6 +173,7 @@ def require_launchable(config: DictConfig) -> None:
             raise UserError(
                 f"{where} is {show(shown)}, but it must be a {name} of Hydra's; hydra/{name}=NAME picks one."
             )
+    require_one_process(config)
     if config.hydra.launcher._target_ == LAUNCHER:
         check(config.hydra.launcher, LAUNCHER, "hydra.launcher")
     size = config.hydra.sweeper.get("max_batch_size")
@@ -185,7 +186,7 @@ def known_jobs(
 ) -> tuple[list[list[str]], list[list[str]]]:
     """The jobs of a sweep that are known before it runs, and those of them that are worth checking. Raises UserError.
 
-    Those of a sweeper that finds its jobs while it runs are checked as they come. A search's first ones tell enough.
+    Those of a sweeper that finds its jobs while it runs are checked as they come. A random search's first tell enough.
     """
     sweeper = config.hydra.sweeper
     target = sweeper.get("_target_") if isinstance(sweeper, DictConfig) else None
@@ -202,6 +203,17 @@ def known_jobs(
     refuse_distributions(parsed)
     jobs = jobs_of(parsed)
     return jobs, jobs
+
+
+def tried(override: Override) -> str:
+    """An override with the first of the values that a sweeper may try, which tells whether there is such a key."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return f"{override.get_key_element()}={value.start:g}"
+    if override.is_discrete_sweep():
+        count_of(override)
+        return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"
+    return override.input_line or ""
 
 
 def refuse_distributions(parsed: Sequence[Override]) -> None:
@@ -259,7 +271,7 @@ def check_jobs(sources: Sources, jobs: Sequence[list[str]]) -> None:
     for number, job in enumerate(jobs):
         seed, others = (tuple(text for text in job if text.startswith("seed=") == is_seed) for is_seed in (True, False))
         if number and not seen.issuperset({seed, others}):
-            job_of(sources, job, number)
+            require_one_process(job_of(sources, job, number))
         seen.update({seed, others})
 
 

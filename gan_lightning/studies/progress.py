@@ -31,7 +31,7 @@ class Watched:
     """A job in its folder. `ended` is the status that it has ended with since the sweep was begun, or before."""
 
     folder: Path
-    before: tuple[int, int] = (0, 0)  # when its results and its job.json were written, before this sweep began
+    before: tuple[int, int] = (0, 0)  # when what is known of its end was written: its results and its job.json
     began_at: float = 0.0  # the share of its iterations that it had then
     share: float = 0.0  # that it has now
     ended: str | None = None
@@ -53,7 +53,8 @@ class Watched:
             self.ended, self.missed = None, False
             self.share = self.look_up()
             return False
-        if self.written() == self.before:
+        written = self.written()
+        if written == self.before:
             return False
         status, _, _ = endings.state_of(self.folder)
         if status in LEFT_OUT:
@@ -61,7 +62,7 @@ class Watched:
         if status == INTERRUPTED and not self.missed:  # who has started it may have a word to say
             self.missed = True
             return False
-        self.ended = status
+        self.ended, self.before = status, written
         self.share = 1.0 if status in FINISHED else self.share
         return was_ended is None
 

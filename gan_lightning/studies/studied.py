@@ -4,6 +4,7 @@ import csv
 import glob
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -221,5 +222,5 @@ def _names(varied: Sequence[Mapping[str, str]], groups: Sequence[Sequence[Studie
         else:
             fallback = "_".join(str(group[0].config.get(key)) for key in ("loss.name", "dataset.name"))
             names.append(" ".join(f"{key}={value}" for key, value in each.items()) or fallback)
-    repeated = {name for name in names if names.count(name) > 1}
-    return [f"{name} #{number}" if name in repeated else name for number, name in enumerate(names)]
+    counts = Counter(names)
+    return [f"{name} #{number}" if counts[name] > 1 else name for number, name in enumerate(names)]

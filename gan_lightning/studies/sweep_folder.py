@@ -1,7 +1,8 @@
 """A sweep's folder: sweep.json says which jobs were asked for, so that one that never started is known too."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -62,12 +63,36 @@ def read(folder: Path) -> Sweep:
     return Sweep(**known | {"jobs": [SweepJob(job["folder"], job["overrides"]) for job in jobs]})
 
 
+def stop(folder: Path) -> None:
+    """Has a sweep's jobs save and stop, and no further one begin, until the sweep is planned again."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / STOP).touch()
+
+
 def add(folder: Path, job: SweepJob) -> None:
     """Adds a job to a sweep's sweep.json, unless one in its folder is there; several may do so at once."""
+    if job.folder in _listed(folder):
+        return
     with alone(folder):
         sweep = read(folder)
         if all(each.folder != job.folder for each in sweep.jobs):
             write(folder, replace(sweep, jobs=[*sweep.jobs, job]))
+
+
+def _listed(folder: Path) -> Set[str]:
+    """The folders of the jobs in a sweep.json, which is read anew only where it is another file by now.
+
+    It is replaced as a whole, and each of a sweep's jobs asks, of which there may be thousands.
+    """
+    found = os.stat(folder / SWEEP)
+    stamp = (found.st_ino, found.st_mtime_ns, found.st_size)
+    known = _read.get(folder)
+    if known is None or known[0] != stamp:
+        _read[folder] = known = stamp, {job.folder for job in read(folder).jobs}
+    return known[1]
+
+
+_read: dict[Path, tuple[tuple[int, int, int], Set[str]]] = {}  # when a sweep.json was read, and what _listed found
 
 
 def _is_job(job: Any) -> bool:

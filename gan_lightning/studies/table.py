@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from rich.console import Console
@@ -58,10 +59,17 @@ class Compared:
 
     def is_best(self, row: Row, name: str) -> bool:
         """Whether a row has the best mean of a number, of several that differ."""
-        means = {each.numbers[name].mean for each in self.rows if name in each.numbers}
-        if name not in self.better or name not in row.numbers or len(means) < 2:
-            return False
-        return row.numbers[name].mean == (max(means) if self.better[name] == "higher" else min(means))
+        return name in row.numbers and row.numbers[name].mean == self.best.get(name)
+
+    @cached_property
+    def best(self) -> Mapping[str, float]:
+        """The best mean of each number of which there are several."""
+        found = {}
+        for name, better in self.better.items():
+            means = {each.numbers[name].mean for each in self.rows if name in each.numbers}
+            if len(means) > 1:
+                found[name] = max(means) if better == "higher" else min(means)
+        return found
 
     def cell(self, row: Row, name: str) -> str:
         """A number as text."""

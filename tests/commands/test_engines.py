@@ -22,24 +22,26 @@ from hydra.plugins.launcher import Launcher
 from omegaconf import OmegaConf
 
 from gan_lightning import Run, train
-from gan_lightning.commands import engines
+from gan_lightning.commands import engines, jobs
 from gan_lightning.commands.engines import (
-    STOP,
+    ENGINES,
     Engine,
     JoblibLauncher,
     LocalLauncher,
-    SlurmLauncher,
     Stoppable,
     cores_shared,
+    require_one_process,
     told,
 )
-from gan_lightning.commands.jobs import stopped_short
+from gan_lightning.commands.jobs import ending_with, heard, stopped_short
 from gan_lightning.commands.launcher import JobFailed
 from gan_lightning.commands.train import plan
 from gan_lightning.config import mistakes
 from gan_lightning.config.sources import Sources
 from gan_lightning.errors import RunFailed, UserError
-from gan_lightning.processes import Stopped
+from gan_lightning.processes import Stopped, stop, stoppable
+from gan_lightning.studies import sweep_folder
+from gan_lightning.studies.sweep_folder import STOP
 
 SHORT = ("trainer.max_steps=2", "trainer.enable_progress_bar=false", "health.every=null", "threads=1")
 RAY = ("+hydra.launcher.ray.init.num_cpus=2", "+hydra.launcher.ray.init.include_dashboard=false")
@@ -68,14 +70,15 @@ def test_joblib_tells_which_job_was_refused_and_does_the_other(tiny: tuple[str, 
     assert told in out
     assert "1 refused, 1 finished; " in err
     assert "Traceback" not in err
-    assert statuses(here / "sweep") == {"dataset.batch_size=16": "finished"}
+    assert statuses(here / "sweep") == {"batch_size=16": "finished"}
     assert "Joblib.Parallel" in out
 
 
 @pytest.mark.slow
 def test_ray_starts_a_cluster_that_trains_in_the_sweeps_folder(tiny: tuple[str, ...], here: Path) -> None:
+    two = {"CUDA_VISIBLE_DEVICES": "0,1"}  # of which a run in this process has perhaps hidden all
     arguments = (*tiny, *SHORT, *RAY, "seed=1,2", "hydra/launcher=ray", "+hydra.launcher.ray.init.num_gpus=2")
-    process = sweep(*arguments, "+hydra.launcher.ray.remote.num_gpus=1", RAY_AUTH_MODE="disabled")
+    process = sweep(*arguments, "+hydra.launcher.ray.remote.num_gpus=1", RAY_AUTH_MODE="disabled", **two)
     _, err = process.communicate(timeout=200)
     assert process.returncode == 0, err
     assert statuses(here / "sweep") == {"seed=1": "finished", "seed=2": "finished"}
@@ -208,18 +211,25 @@ def test_a_launcher_that_is_set_wrongly(
     assert f"hydra/launcher can't be used as it is set ({expected}" in outcome.err
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "ray", "submitit_local", "submitit_slurm"])
-def test_a_job_is_one_process(command: Callable[..., Any], here: Path, launcher: str) -> None:
-    outcome = command("-m", "seed=1,2", f"hydra/launcher={launcher}", "trainer.devices=2")
+@pytest.mark.parametrize("devices", ["trainer.devices=2", "trainer.devices=1,2"])
+def test_a_job_is_one_process(command: Callable[..., Any], here: Path, devices: str) -> None:
+    outcome = command("-m", "seed=1,2", "hydra/launcher=joblib", devices)
     assert outcome.status == 2
-    assert "trainer.devices is 2, but a job of " in outcome.err
+    assert "trainer.devices is 2, but a job of JoblibLauncher is one process" in outcome.err
+    assert not list(here.iterdir())
 
 
-def test_tasks_of_slurms_are_processes_of_a_job() -> None:
-    config = OmegaConf.create({"trainer": {"devices": [0, 1]}})
-    SlurmLauncher(tasks_per_node=2).require_one_process(config)
-    with pytest.raises(UserError, match=r"trainer\.devices is \[0, 1\], but a job of SlurmLauncher is one process"):
-        SlurmLauncher(tasks_per_node=1).require_one_process(config)
+@pytest.mark.parametrize("of", list(ENGINES))
+def test_which_jobs_may_have_several_processes(of: str) -> None:
+    name = ENGINES[of].__name__
+    for tasks in (1, 2):
+        launcher = {"_target_": of, "tasks_per_node": tasks}
+        config = OmegaConf.create({"trainer": {"devices": [0, 1]}, "hydra": {"launcher": launcher}})
+        if tasks == 2:
+            require_one_process(config)
+            continue
+        with pytest.raises(UserError, match=rf"trainer\.devices is \[0, 1\], but a job of {name} is one process"):
+            require_one_process(config)
 
 
 class Fake(Launcher):
@@ -239,7 +249,7 @@ class Fake(Launcher):
 
 class FakeEngine(Engine):
     of = f"{__name__}.Fake"
-    is_watched = True
+    waits = starts_jobs = True
 
     def at_once(self, jobs: int) -> int:
         return jobs
@@ -304,15 +314,14 @@ def test_the_first_signal_is_handed_to_the_jobs_and_ends_the_sweep_after_them(
 
     def stopped() -> list[JobReturn]:
         signal.raise_signal(signal.SIGTERM)
-        handed.append((here / "sweep" / STOP).read_text())
+        handed.append((here / "sweep" / STOP).exists())
         return [result(JobStatus.FAILED, RunFailed("SIGTERM has stopped it."))]
 
     monkeypatch.setattr(Fake, "does", stopped)
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(Stopped, match=r"^Stopped by SIGTERM") as stop:
         fake.launch([["seed=1"]], 0)
-    assert (stop.value.status, handed) == (143, ["15"])
-    assert not (here / "sweep" / STOP).exists()
+    assert (stop.value.status, handed) == (143, [True])
     assert signal.getsignal(signal.SIGTERM) is before
 
 
@@ -363,7 +372,14 @@ def test_how_many_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch, jobs: in
     assert LocalLauncher().at_once(jobs) == jobs
 
 
-def test_each_failure_is_told() -> None:
+def test_a_batch_leaves_a_stop_as_it_is(fake: Engine, here: Path) -> None:
+    """A sweep that fails fast would go on with the next batch of its sweeper."""
+    sweep_folder.stop(here / "sweep")
+    assert fake.launch([["seed=1"]], 0) == []
+    assert (here / "sweep" / STOP).exists()
+
+
+def test_each_failure_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     returns = [
         result(JobStatus.FAILED, UserError("seed is\x1b odd.")),
         result(JobStatus.COMPLETED, 1.0),
@@ -379,24 +395,52 @@ def test_each_failure_is_told() -> None:
     ):
         with pytest.raises(JobFailed, match=f"^{re.escape(cause)}$"):
             _ = each.return_value
+    assert capsys.readouterr().err == ""  # where Hydra writes a line of its own
 
 
-def test_a_job_is_stopped_by_the_sweeps_file(tmp_path: Path) -> None:
-    file = tmp_path / STOP
+def test_a_job_is_stopped_by_the_sweeps_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where submitit passes SIGTERM over, as it does until training begins."""
+    monkeypatch.setattr(jobs, "LOOK_SECONDS", 0.02)
+    asked, before = threading.Event(), signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        sweep_folder.stop(tmp_path)
+        with pytest.raises(Stopped, match=r"^Stopped by SIGTERM\.$"), heard(), ending_with(tmp_path, tmp_path, asked):
+            time.sleep(60)
+        assert asked.is_set()
+        asked.clear()
+        (tmp_path / "results.json").write_text('{"status": "SIGINT", "iteration": 2, "seconds": 1.0}')
+        with stoppable(), ending_with(tmp_path, tmp_path, asked):
+            time.sleep(0.2)  # in which it writes what a run that was stopped leaves
+        with stoppable(), heard():
+            assert signal.getsignal(signal.SIGTERM) is stop
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert not asked.is_set()
+    assert not any("look" in thread.name for thread in threading.enumerate())
 
-    def train_on(config: Any) -> None:
-        file.write_text(str(int(signal.SIGINT)))
-        time.sleep(60)
 
-    with pytest.raises(RunFailed, match=r"^Stopped by Ctrl-C\.$"):
-        Stoppable(train_on, file)(OmegaConf.create())
-    with pytest.raises(RunFailed, match="Not started"):
-        Stoppable(train_on, file)(OmegaConf.create())
-    assert not any(thread.name.startswith("look") for thread in threading.enumerate())
+def test_submitits_processes_have_no_ear_for_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would come to them from the terminal, and have them kill their jobs a second later."""
+    from submitit.local import local
+
+    command = ["grep", "SigBlk", "/proc/self/status"]
+    started: list[str] = []
+
+    def launch(self: Any, *arguments: Any) -> list[JobReturn]:
+        started.append(local.start_controller(command, capture_output=True, text=True).stdout)
+        return []
+
+    monkeypatch.setattr(local, "start_controller", subprocess.run)
+    monkeypatch.setattr(Engine, "launch", launch)
+    LocalLauncher(submitit_folder="x").launch([["seed=1"]], 0)
+    assert local.start_controller is subprocess.run
+    started.append(local.start_controller(command, capture_output=True, text=True).stdout)
+    masks = [int(line.split()[1], 16) >> (signal.SIGINT - 1) & 1 for line in started]
+    assert masks == [1, 0]
 
 
-def test_a_job_is_stopped_where_its_sweep_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_is_stopped_where_its_sweep_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     parents = iter([7])
     monkeypatch.setattr(engines.os, "getppid", lambda: next(parents, 1))
     with pytest.raises(RunFailed, match=r"^Stopped by SIGTERM\.$"):
-        Stoppable(lambda config: time.sleep(60), tmp_path / STOP)(OmegaConf.create())
+        Stoppable(lambda config: time.sleep(60))(OmegaConf.create())

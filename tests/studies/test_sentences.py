@@ -108,7 +108,11 @@ def test_sentences(changes, expected):
             {1: 1.0, 2: 1.0, 3: 1.0},
             "b is better than a on m: 9 lower [9, 9], 3 of 3 seeds",
         ),
-        ({1: 10.0, 2: 10.0}, {1: 1.0, 2: 1.0}, "2 seeds can't tell b from a on m (9 lower [9, 9]); it takes 3 at least"),
+        (
+            {1: 10.0, 2: 10.0},
+            {1: 1.0, 2: 1.0},
+            "2 seeds can't tell b from a on m (9 lower [9, 9]); it takes 3 at least",
+        ),
         (
             {1: 10.0, 2: 11.0},
             {1: 1.0, 2: 2.01},
