@@ -96,6 +96,17 @@ def test_what_earlier_attempts_have_left_is_no_news(tmp_path):
         disown(tmp_path / "1")
 
 
+def test_what_has_ended_is_not_read_again(tmp_path, monkeypatch):
+    """Or each look would read the results of all that are done."""
+    (tmp_path / "0").mkdir()
+    with watching(tmp_path, 1) as made:
+        write(tmp_path / "0", "finished")
+        made.look()
+        monkeypatch.setattr(endings, "state_of", None)
+        made.look()
+        assert made.line() == "1 of 1 done"
+
+
 def test_a_line_comes_once_a_minute(tmp_path, monkeypatch):
     with watching(tmp_path, 1) as made:
         for now, expected in ((159.0, []), (161.0, ["0 of 1 done"]), (220.0, []), (222.0, ["0 of 1 done"])):
