@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from gan_lightning.runs.outcome import outcome
 
+RATE, WEIGHT = "loss.optimizer.generator.lr", "regularizer.gradient_penalty.weight"
 QUICK = ("evaluation.samples=50", "evaluation.reference=50", "metric=[sliced]", "extractor=identity")
 SHORT = ("evaluation.every=1000", "trainer.max_steps=2", "trainer.enable_progress_bar=false")
 
@@ -63,18 +65,21 @@ def test_a_sweeper_that_optimizes_is_told_something(command: Callable[..., Any],
 @pytest.mark.slow
 def test_a_search(command: Callable[..., Any], tiny: tuple[str, ...], here: Path) -> None:
     search = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=2", "hydra.sweep.dir=search")
-    searched = ("loss.optimizer.generator.lr=interval(1e-5,1e-3)", "optimize=sliced_wasserstein")
-    outcome = command("-m", *search, *searched, *tiny, *QUICK, *SHORT)
+    searched = (f"{RATE}=interval(1e-5,1e-3)", f"{WEIGHT}=interval(1,20)", "loss.n_critic=1,2")
+    told_of = ("loss=wgan_gp", "optimize=sliced_wasserstein")
+    outcome = command("-m", *search, *searched, *told_of, *tiny, *QUICK, *SHORT)
     assert outcome.status == 0, outcome.err
     found = yaml.safe_load((here / "search" / "optimization_results.yaml").read_text())
     told = {}
     for file in (here / "search").glob("*/results.json"):
-        lr = yaml.safe_load((file.parent / "config.yaml").read_text())["loss"]["optimizer"]["generator"]["lr"]
-        told[lr] = json.loads(file.read_text())["evaluation"]["last"]["values"]["sliced_wasserstein"]
-        assert file.parent.name == f"loss.optimizer.generator.lr={lr}"
+        config = OmegaConf.load(file.parent / "config.yaml")
+        values = {key: OmegaConf.select(config, key) for key in (RATE, WEIGHT, "loss.n_critic")}
+        distance = json.loads(file.read_text())["evaluation"]["last"]["values"]["sliced_wasserstein"]
+        told[distance] = values
+        assert file.parent.name == "n_critic={2},lr={0},weight={1}".format(*values.values())
     assert len(told) == 2
-    assert found["best_value"] == min(told.values())
-    assert found["best_params"] == {"loss.optimizer.generator.lr": min(told, key=lambda lr: told[lr])}
+    assert found["best_value"] == min(told)
+    assert found["best_params"] == told[min(told)]
 
 
 @pytest.mark.parametrize(

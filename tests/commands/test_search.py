@@ -99,6 +99,22 @@ def test_a_search_without_a_number(search: Callable[..., Any], here: Path) -> No
     assert outcome.err.endswith("No trial of the search has completed with a number of sliced_wasserstein: 4 fail.\n")
 
 
+@pytest.mark.parametrize(
+    ("searched", "expected"),
+    [
+        ("loss.weights.gradient_penalty=interval(1,20)", "there is no key loss.weights.gradient_penalty."),
+        ("loss.n_critic=choice(many,2)", "loss.n_critic is 'many', but"),
+    ],
+)
+def test_what_no_job_could_have_is_told_before_the_first(
+    search: Callable[..., Any], here: Path, jobs: list[list[str]], searched: str, expected: str
+) -> None:
+    outcome = search(lambda number, job: 1.0, searched)
+    assert (outcome.status, jobs) == (2, [])
+    assert expected in outcome.err
+    assert not list(here.iterdir())
+
+
 def test_several_objectives(search: Callable[..., Any], here: Path) -> None:
     both = ("optimize=[sliced_wasserstein,classes_covered]", "metric=[sliced,classes]")
     assert search(lambda number, job: (float(number), float(number)), *both).status == 0
