@@ -1,4 +1,4 @@
-"""The scripts of docs/, which are no part of the package."""
+"""The scripts of docs/ and of benchmarks/, which are no part of the package."""
 
 import importlib.util
 import sys
@@ -8,9 +8,9 @@ from types import ModuleType
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 
-def script(name: str) -> ModuleType:
+def script(name: str, folder: Path = DOCS) -> ModuleType:
     """One of them, as a module."""
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,19 +1,15 @@
 """A hundred jobs that train nothing: the whole way of a sweep, and the report over it, at a cost that grows with them.
 
-benchmarks/sweep_cost.py does the same with a thousand, each of which Hydra composes.
+benchmarks/sweep_cost.py does the same with a thousand, and measures.
 """
 
-import json
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
+from docs_scripts import script
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.basic_launcher import BasicLauncher as HydraBasicLauncher
-from hydra.core.utils import JobReturn, filter_overrides, run_job
-from omegaconf import OmegaConf, open_dict
 
 from gan_lightning.commands.engines import BasicLauncher
 from gan_lightning.runs import results
@@ -21,26 +17,9 @@ from gan_lightning.runs.results import Results, Run
 from gan_lightning.studies import studied, sweep_folder
 from gan_lightning.studies.sweep_folder import Sweep
 
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 JOBS = 100
 RATES = f"loss.optimizer.generator.lr={','.join(f'{rate}e-5' for rate in range(1, 11))}"
-
-
-class Quick(HydraBasicLauncher):
-    """Hydra's launcher, which composes one job; the others have its configuration with other values. A tenth of it."""
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        first = self.hydra_context.config_loader.load_sweep_config(self.config, list(job_overrides[0]))
-        found = []
-        for number, overrides in enumerate(job_overrides, initial_job_idx):
-            config, own = deepcopy(first), filter_overrides(overrides)
-            with open_dict(config):
-                config.hydra.job.id, config.hydra.job.num, config.hydra.overrides.task = str(number), number, own
-            for key, _, value in (text.partition("=") for text in own):
-                OmegaConf.update(config, key, json.loads(value))
-            keys = {"job_dir_key": "hydra.sweep.dir", "job_subdir_key": "hydra.sweep.subdir"}
-            context: Any = self.hydra_context
-            found.append(run_job(self.task_function, config, hydra_context=context, configure_logging=False, **keys))
-        return found
 
 
 def stand_in(config: Any, folder: Path, *others: Any) -> Run:
@@ -80,7 +59,7 @@ def test_a_hundred_jobs(
         return compose(self, config, overrides)
 
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
-    monkeypatch.setattr(BasicLauncher, "of", f"{__name__}.Quick")
+    monkeypatch.setattr(BasicLauncher, "of", f"{script('sweep_cost', BENCHMARKS).__name__}.Quick")
     monkeypatch.setattr("gan_lightning.runs.run.run_experiment", stand_in)
     outcome = command("-m", "hydra/launcher=basic", "hydra.sweep.dir=S", RATES, "seed=range(1,11)")
     assert outcome.status == 0, outcome.err

@@ -96,6 +96,21 @@ def test_a_job_that_is_refused_takes_no_other_with_it(
     ]
 
 
+@pytest.mark.slow
+def test_the_ranks_of_a_job_train_in_its_one_folder(
+    tiny: tuple[str, ...], command: Callable[..., Any], here: Path
+) -> None:
+    """Lightning would start the sweep's own command for the second one, and with it a sweep of its own."""
+    short = ("trainer.max_steps=2", "trainer.enable_progress_bar=false", "health.every=null", "threads=1")
+    outcome = command("-m", *tiny, *short, "trainer.devices=2", "seed=1,2", "hydra.sweep.dir=S")
+    assert outcome.status == 0, outcome.err
+    found = {file.relative_to(here): json.loads(file.read_text()) for file in here.rglob("results.json")}
+    assert set(found) == {Path("S") / f"seed={seed}" / "results.json" for seed in (1, 2)}
+    assert [(each["devices"], each["status"]) for each in found.values()] == [(2, "finished")] * 2
+    assert [path.name for path in here.iterdir()] == ["S"]
+    assert len(json.loads((here / "S" / "sweep.json").read_text())["jobs"]) == 2
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[FakeProcess]:
     """The jobs that would have been started, in their order; each ends at once."""
@@ -190,7 +205,7 @@ def test_different_jobs_have_different_folders(here: Path) -> None:
 
 def test_folders_are_named_by_what_differs(here: Path) -> None:
     _, planned, _ = plan(Sources("train"), ["loss=vanilla,wgan_gp", "seed=7", "trainer.max_steps=2"], multirun=True)
-    (excluded,) = planned[3:-1]
+    excluded = planned[3]
     assert excluded.startswith('hydra.job.config.override_dirname.exclude_keys=["plugins", ')
     assert excluded.endswith('"callbacks.prune.trial", "seed", "trainer.max_steps"]')
 
