@@ -103,10 +103,10 @@ class SampleSet(NamedTuple):
     units: Units | None = None
     conditions: Units | None = None
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "SampleSet":
+    def to(self, device: torch.device | str) -> "SampleSet":
         """The same on a device."""
-        labels = None if self.labels is None else self.labels.to(device, non_blocking=non_blocking)
-        return self._replace(samples=self.samples.to(device, non_blocking=non_blocking), labels=labels)
+        labels = None if self.labels is None else self.labels.to(device)
+        return self._replace(samples=self.samples.to(device), labels=labels)
 
     def take(self, rows: Int[Tensor, " m"] | Int[Tensor, "k b"]) -> "SampleSet":
         """Those at some rows (M,) or (k, B), where the samples are: (M, ...) or (k, B, ...)."""

@@ -25,11 +25,14 @@ class MinibatchStream:
 
     Minibatch j belongs to pass j // minibatches_per_pass; the order of a pass depends on the seed and the pass alone.
     The samples that do not fill a last minibatch are left out of that pass (others in each). With `rows` (size,), the
-    indices are these, of a larger set.
+    indices are these, of a larger set. They lie on the `device`, where each pass's order is sent once.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, rows: Tensor | None = None) -> None:
+    def __init__(
+        self, size: int, batch_size: int, seed: int, rows: Tensor | None = None, device: torch.device | None = None
+    ) -> None:
         self.size = size
+        self.device = device or torch.device("cpu")
         self.rows = rows
         self.batch_size = batch_size
         self.seed = seed
@@ -43,12 +46,23 @@ class MinibatchStream:
         if data_pass != self._pass:
             generator = torch.Generator().manual_seed(mix(self.seed, data_pass))
             order = torch.randperm(self.size, generator=generator)
-            self._order, self._pass = order if self.rows is None else self.rows[order], data_pass
+            order = order if self.rows is None else self.rows[order]
+            self._order, self._pass = sent(order, self.device), data_pass
         return self._order[place * self.batch_size : (place + 1) * self.batch_size]
 
     def minibatches(self, first: int, count: int) -> Tensor:
         """The indices (count, batch_size) of consecutive minibatches."""
         return torch.stack([self.minibatch(number) for number in range(first, first + count)])
+
+    def on(self, device: torch.device) -> "MinibatchStream":
+        """The same on another device."""
+        return MinibatchStream(self.size, self.batch_size, self.seed, self.rows, device)
+
+
+def sent(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on a device, for which the host doesn't wait: CUDA copies in the background from pinned memory alone."""
+    is_far = device.type == "cuda" and tensor.device.type == "cpu"
+    return (tensor.pin_memory() if is_far else tensor).to(device, non_blocking=True)
 
 
 class RoundLoader:
@@ -71,7 +85,7 @@ class RoundLoader:
         ranks: int = 1,
     ) -> None:
         self.data = data._replace(classes=(), units=None, conditions=None)
-        self.stream = stream
+        self.stream = stream.on(data.samples.device)
         self.sizes = sizes
         self.device = device
         self.start = start
@@ -88,4 +102,6 @@ class RoundLoader:
         """The minibatches of one iteration."""
         first, count = self.sizes.updates_before(iteration), self.sizes.updates(iteration)
         rows = self.stream.minibatches(first, count)[:, self.columns]
-        return self.data.take(rows).to(self.device, non_blocking=True).as_floats()
+        taken = self.data.take(rows)
+        labels = None if taken.labels is None else sent(taken.labels, self.device)
+        return taken._replace(samples=sent(taken.samples, self.device), labels=labels).as_floats()

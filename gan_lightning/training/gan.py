@@ -394,8 +394,8 @@ class GAN(LightningModule):
         for network, optimizer in zip(NETWORKS, self.trainer.optimizers, strict=True):
             means[f"learning_rate/{network}"] = float(optimizer.param_groups[0]["lr"])
         self.reported = means
-        losses = {f"loss/{network}": means[f"loss/{network}"] for network in NETWORKS}
-        self.log_dict({name: value for name, value in means.items() if name not in losses}, logger=False)
-        self.log_dict(losses, logger=False, prog_bar=True)
+        # Not by `self.log`, after which Lightning asks the device for the bar's values at every batch.
+        self.trainer.callback_metrics.update({name: torch.tensor(value) for name, value in means.items()})
+        self.trainer.progress_bar_metrics.update({name: means[name] for name in (f"loss/{each}" for each in NETWORKS)})
         for logger in self.trainer.loggers if to_loggers else ():
             logger.log_metrics(means, step=self.trainer.global_step)

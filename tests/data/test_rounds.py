@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+from host_syncs import Copies
 
 from gan_lightning.data.rounds import MinibatchStream, RoundLoader
 from gan_lightning.samples import SampleSet
@@ -124,6 +125,14 @@ class TestRoundLoader:
     def test_labels_follow_the_images(self):
         for images, labels, *_ in take(loader(), 5):
             assert torch.equal(labels, 1000 - indices_of(images))
+
+    def test_a_device_is_sent_an_order_a_pass_and_nothing_a_round(self):
+        device = torch.device("meta")
+        far = SampleSet(torch.empty(SIZE, 1, 2, 2, dtype=torch.uint8), torch.arange(SIZE)).to(device)
+        rounds = RoundLoader(far, MinibatchStream(SIZE, BATCH, 5), CriticUpdates(), device)
+        with Copies() as copies:
+            take(rounds, 4 * PER_PASS)
+        assert copies.count == 4
 
     def test_without_labels(self):
         rounds = RoundLoader(SampleSet(data().samples), MinibatchStream(SIZE, BATCH, 5), UPDATES, CPU)
