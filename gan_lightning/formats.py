@@ -63,6 +63,7 @@ ADDED: dict[str, Any] = {
     "matmul": "auto",
     "init_from": None,
     "init_strict": True,
+    "speed": {"name": "exact", "bfloat16": False},
     "sweep": {"resume": None, "fail_fast": False},
 }
 VALUES = {"advice": {"on": True, "off": False}}

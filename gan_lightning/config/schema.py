@@ -148,6 +148,14 @@ class Study:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """The keys of conf/speed/."""
+
+    name: str
+    bfloat16: bool | Literal["auto"]
+
+
+@dataclass(frozen=True)
 class Training:
     """The keys of conf/train.yaml."""
 
@@ -161,6 +169,7 @@ class Training:
     optimize: str | list[str] | None
     threads: Threads | None
     matmul: Literal["auto", "highest", "high", "medium"]
+    speed: Speed
     dataset: Dataset
     network: Network
     conditioning: Conditioning

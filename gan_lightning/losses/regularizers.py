@@ -37,7 +37,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.losses.augmentations import Transformation
-from gan_lightning.precision import without_autocast
+from gan_lightning.precision import gradients_precision, without_autocast
 from gan_lightning.ranks import drawn_like, std_of_ranks
 from gan_lightning.schedules import Scheduled, number, scheduled_fields
 from gan_lightning.types import NonNegativeFloat, PositiveFloat, PositiveInt, check_ranges
@@ -104,6 +104,11 @@ def by_kind(regularizers: Mapping[str, Regularizer]) -> Regularizers:
     )
 
 
+def takes_gradients(penalty: Penalty) -> bool:
+    """Whether a penalty computes with its critic by `input_gradients` alone, and so in any precision."""
+    return isinstance(penalty, OfGradients)
+
+
 @dataclass(frozen=True)
 class Lazy:
     """What all penalties share: a weight, and the interval of discriminator steps at which they are due."""
@@ -119,6 +124,13 @@ class Lazy:
         return number(weight) * self.every
 
 
+@dataclass(frozen=True)
+class OfGradients(Lazy):
+    """What penalties of each sample's gradient share, which they take by `input_gradients`."""
+
+    per_sample: ClassVar[bool] = True
+
+
 def in_full_precision(samples: Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:
     """The samples without their graph, in float32 at least."""
     return samples.detach().to(torch.promote_types(samples.dtype, torch.float32))
@@ -127,10 +139,12 @@ def in_full_precision(samples: Float[Tensor, " *shape"]) -> Float[Tensor, " *sha
 def input_gradients(critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Tensor, "n d"]:
     """d critic(x) / dx for each sample, all dimensions but the first flattened: shape (N, d), float32 or float64.
 
+    What a critic computes under autocast within `rounding_gradients` is rounded; the gradient is float32 still.
+
     Differentiable with respect to the critic's weights (twice differentiable layers are asked for; batch normalisation
     mixes samples and voids the "each sample" above).
     """
-    with without_autocast(samples.device):
+    with gradients_precision(samples.device):
         samples = in_full_precision(samples).requires_grad_()
         # The sum over the batch gives each sample its own gradient, since no sample's logit depends on another sample.
         (gradient,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
@@ -160,7 +174,7 @@ def perturb(real: Float[Tensor, " n *shape"], scale: float) -> Float[Tensor, " n
 
 
 @dataclass(frozen=True)
-class GradientPenalty(Lazy):
+class GradientPenalty(OfGradients):
     """Gulrajani et al. 2017 (arXiv:1704.00028), equation 3 and algorithm 1: weight * E (|grad f(x_hat)| - target)^2.
 
     Two-sided, on `interpolate`d points, with the target 1 of the paper. The critic must not use batch statistics
@@ -169,7 +183,6 @@ class GradientPenalty(Lazy):
 
     weight: NonNegativeFloat | Scheduled = 10.0
     target: NonNegativeFloat = 1.0
-    per_sample: ClassVar[bool] = True
 
     def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         norms = gradient_norms(critic, interpolate(real, fake))
@@ -178,7 +191,7 @@ class GradientPenalty(Lazy):
 
 
 @dataclass(frozen=True)
-class LipschitzPenalty(Lazy):
+class LipschitzPenalty(OfGradients):
     """WGAN-LP (Petzka et al. 2018, arXiv:1709.08894): weight * E max(0, |grad f(x_hat)| - 1)^2.
 
     One-sided: slopes below 1, which the optimal critic may well have off the lines of transport, cost nothing. On
@@ -186,7 +199,6 @@ class LipschitzPenalty(Lazy):
     """
 
     weight: NonNegativeFloat | Scheduled = 10.0
-    per_sample: ClassVar[bool] = True
 
     def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         norms = gradient_norms(critic, interpolate(real, fake))
@@ -196,21 +208,20 @@ class LipschitzPenalty(Lazy):
 
 
 @dataclass(frozen=True)
-class ZeroCenteredPenalty(Lazy):
+class ZeroCenteredPenalty(OfGradients):
     """0-GP (Thanh-Tung et al. 2019, arXiv:1902.03984): weight * E |grad D(x_hat)|^2 on `interpolate`d points.
 
     The gradient is that of the logit, with the paper's weight 100 and no factor 1/2.
     """
 
     weight: NonNegativeFloat | Scheduled = 100.0
-    per_sample: ClassVar[bool] = True
 
     def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         return squared_gradients(critic, interpolate(real, fake), self.lazily(self.weight))
 
 
 @dataclass(frozen=True)
-class R1(Lazy):
+class R1(OfGradients):
     """Mescheder et al. 2018 (arXiv:1801.04406), equation 9: weight / 2 * E |grad D(x)|^2 on real samples.
 
     Conventions differ: the paper's gamma / 2 is also R3GAN's and StyleGAN2's, while the paper's official code
@@ -218,21 +229,19 @@ class R1(Lazy):
     """
 
     weight: NonNegativeFloat | Scheduled = 10.0
-    per_sample: ClassVar[bool] = True
 
     def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         return squared_gradients(critic, real, self.lazily(self.weight) / 2)
 
 
 @dataclass(frozen=True)
-class R2(Lazy):
+class R2(OfGradients):
     """Mescheder et al. 2018, equation 10: weight / 2 * E |grad D(G(z))|^2 on fakes; `R1` says which codes halve it.
 
     R3GAN (Huang et al. 2024, arXiv:2501.05441) has both, with one weight.
     """
 
     weight: NonNegativeFloat | Scheduled = 10.0
-    per_sample: ClassVar[bool] = True
 
     def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         return squared_gradients(critic, fake, self.lazily(self.weight) / 2)
@@ -245,7 +254,7 @@ def squared_gradients(critic: Critic, samples: Float[Tensor, "n ..."], weight: f
 
 
 @dataclass(frozen=True)
-class DRAGAN(Lazy):
+class DRAGAN(OfGradients):
     """Kodali et al. 2017 (arXiv:1705.07215): weight * E (|grad D(x_hat)| - target)^2 about real samples.
 
     Two-sided as `GradientPenalty`, but at points `perturb`ed from real samples. The paper's text adds Gaussian noise;
@@ -256,7 +265,6 @@ class DRAGAN(Lazy):
     weight: NonNegativeFloat | Scheduled = 10.0
     scale: PositiveFloat = 0.5
     target: NonNegativeFloat = 1.0
-    per_sample: ClassVar[bool] = True
 
     def penalty(self, critic: Critic, real: Float[Tensor, " n *shape"], fake: Float[Tensor, " n *shape"]) -> Penalized:
         norms = gradient_norms(critic, perturb(real, self.scale))

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gan_lightning.training.discriminator_adapter import *
     from gan_lightning.training.ema import *
     from gan_lightning.training.gan import *
+    from gan_lightning.training.half import *
     from gan_lightning.training.hooks import *
     from gan_lightning.training.interrupt import *
     from gan_lightning.training.matmul import *

@@ -6,7 +6,8 @@ moving average count iterations. This package's data module serves all minibatch
 other loader are gathered until there are as many as the iteration takes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, cast
@@ -22,10 +23,11 @@ from gan_lightning import ranks
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
-from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind
+from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind, takes_gradients
 from gan_lightning.networks.discriminator import pack
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
+from gan_lightning.precision import forget_casts
 from gan_lightning.samples import Conditions, SampleSet
 from gan_lightning.sampling.drawing import label_of_each
 from gan_lightning.sampling.latents import Normal, Prior
@@ -36,6 +38,7 @@ from gan_lightning.training.compatibility import Circumstances, Parts, cautions,
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter, adapt
 from gan_lightning.training.ema import EMA
+from gan_lightning.training.half import Twins, computing, twins_of
 from gan_lightning.training.matmul import Setting, multiplying
 from gan_lightning.training.minibatches import Batch, Gathered, Minibatch
 from gan_lightning.training.ranks import of_each_rank, refuse_strategy
@@ -103,6 +106,9 @@ class GAN(LightningModule):
         self.gathered = Gathered(self.discriminator.packing)
         self.batch_size = 1
         self.matmul: Setting | None = None  # of an iteration's products; None: as torch is set
+        self.rounds = False  # whether networks compute in bfloat16 while they train (training/half.py)
+        self.twins: Twins | None = None  # that they do so with, where they can
+        self.playing: Twins | None = None  # the same, within an iteration
         self.spares_hooks = True  # which Lightning's trainer calls around gradients and steps
         self.means = RunningMeans()
         self.reported: dict[str, float] = {}  # the last means that were
@@ -112,12 +118,27 @@ class GAN(LightningModule):
         """What has to work together."""
         return Parts(self.generator, self.discriminator, self.objective, self.regularizers, self.heads, self.latents)
 
-    def adapter(self, regularizers: Regularizers | None = None) -> DiscriminatorAdapter:
-        """The discriminator behind the transformations among some regularizers, by default this module's own."""
+    @contextmanager
+    def as_fast(self) -> Iterator[None]:
+        """In the block, networks compute as a run that is to be fast has them; in others nothing changes."""
+        if not self.rounds:
+            yield
+            return
+        self.playing = self.twins
+        try:
+            with computing(self.device):
+                yield
+        finally:
+            self.playing = None
+
+    def adapter(self, regularizers: Regularizers | None = None, exact: bool = False) -> DiscriminatorAdapter:
+        """The discriminator behind the transformations among some regularizers, by default this module's own.
+
+        Within a fast iteration it is the discriminator's twin, unless it is to be `exact`.
+        """
         regularizers = by_kind(self.regularizers) if regularizers is None else regularizers
-        if not regularizers.transformations:
-            return self.bare_adapter
-        return replace(self.bare_adapter, transformations=regularizers.transformations)
+        bare = self.bare_adapter if exact or not self.playing else self.playing.adapter
+        return replace(bare, transformations=regularizers.transformations) if regularizers.transformations else bare
 
     def clock(self, iteration: int, batch_size: int, last_iteration: int) -> Clock:
         """Where a run of `last_iteration` iterations (-1: without end) stands that shows `batch_size` reals a step."""
@@ -172,17 +193,21 @@ class GAN(LightningModule):
         # The networks are on their device now, so that their tensors can be held on to.
         self.update_average = self.ema.updater(self.ema_generator, self.generator)
         self.spares_hooks = hooks.are_idle(self.trainer, self)
+        networks = self.generator, self.discriminator
+        self.twins = twins_of(*networks, self.heads, self.spares_hooks) if self.rounds else None
         self.reported = {}
 
     def on_train_end(self) -> None:
         self.spares_hooks = True  # a plain script may take further steps
+        self.twins = None
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An iteration, once its minibatches are there. Raises ValueError for a batch that the networks don't fit."""
         if minibatches := self.gathered.add(batch, self.critic_updates.updates(self.trainer.global_step)):
             if not isinstance(batch, SampleSet) and not self.reported:
                 self.require_fitting(*minibatches[0])
-            with multiplying(self.matmul), ranks.together(self.device, self.seed, self.trainer.global_step):
+            seed = self.seed, self.trainer.global_step
+            with multiplying(self.matmul), ranks.together(self.device, *seed), self.as_fast():
                 self.train_iteration(minibatches)
 
     def on_train_epoch_end(self) -> None:
@@ -247,6 +272,7 @@ class GAN(LightningModule):
         adapter = self.adapter(regularizers)
         for projection in regularizers.projections.values():
             projection.project(self.discriminator)
+            self.renew("discriminator")
         with torch.no_grad():
             fake, drawn = self.fakes(len(real), labels)
             fake = fake.to(real.dtype)
@@ -263,14 +289,13 @@ class GAN(LightningModule):
         for name, value in self.objective.diagnostics(of_real.logits, of_fake.logits).items():
             diagnostics[f"discriminator/{name}"] = value
         details: dict[str, Terms] = {}
-        of_views = partial(adapter.logits, labels=packed_labels)
-        of_samples = partial(adapter.logits_through, labels=packed_labels)
         packs = pack(real, self.discriminator.packing), pack(fake, self.discriminator.packing)
         for name, penalty in regularizers.penalties.items():
             if number % penalty.every == 0:
                 of_augmented = getattr(penalty, "of_augmented", False)
-                critic, given = (of_views, views) if of_augmented else (of_samples, packs)
-                terms[name], details[name] = penalty.penalty(critic, *given)
+                shown = self.adapter(regularizers, exact=not takes_gradients(penalty))
+                critic = partial(shown.logits if of_augmented else shown.logits_through, labels=packed_labels)
+                terms[name], details[name] = penalty.penalty(critic, *(views if of_augmented else packs))
         for name, weight_penalty in regularizers.weight_penalties.items():
             if number % weight_penalty.every == 0:
                 terms[name], details[name] = weight_penalty.weight_penalty(self.discriminator)
@@ -329,6 +354,8 @@ class GAN(LightningModule):
             loss.backward()
         else:
             self.manual_backward(loss)
+        if self.playing:
+            self.playing.by_network[network].hand_over()
         if log_norm:
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
             scaler = self.trainer.scaler  # of 16-mixed, which scales losses against underflow
@@ -341,12 +368,20 @@ class GAN(LightningModule):
             optimizer.step()
         else:
             self.trainer.strategy.optimizer_step(optimizer, do_nothing_closure, self)
+        self.renew(network)
         named = {f"loss/{network}": loss} | {f"loss/{network}/{name}": term for name, term in terms.items()}
         self.means.add(named | (diagnostics or {}))
 
+    def renew(self, network: str) -> None:
+        """What a network's weights were rounded to is rounded anew, after they have changed."""
+        forget_casts(self.device)
+        if self.playing:
+            self.playing.by_network[network].refresh()
+
     def freeze_discriminator(self, frozen: bool) -> None:
         """Spares, or asks for, gradients of the discriminator's weights."""
-        for parameter in self.discriminator_parameters:
+        copies = self.playing.by_network["discriminator"].copies if self.playing else ()
+        for parameter in (*self.discriminator_parameters, *copies):
             parameter.requires_grad = not frozen
 
     def fakes(
@@ -358,7 +393,7 @@ class GAN(LightningModule):
         random generator of the module's device; in training, those of all ranks are what one process would draw
         (gan_lightning.ranks).
         """
-        generator = generator or self.generator
+        generator = generator or (self.playing.generator if self.playing else self.generator)
         latents = ranks.drawn(partial(self.draw_latents, generator.latent_dim), count)
         drawn = Drawn(latents, labels if generator.classes else None)
         return generator(*drawn), drawn

@@ -1,0 +1,40 @@
+"""What a run that is to be fast may do on the machine that it trains on: decided once, and told."""
+
+import logging
+
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning import Trainer
+
+from gan_lightning.errors import UserError
+from gan_lightning.training.gan import GAN
+
+log = logging.getLogger(__name__)
+
+
+def hasten(config: DictConfig, trainer: Trainer, model: GAN) -> None:
+    """Has the model train as `speed` says. Raises UserError for a precision that contradicts it."""
+    asked, precision = config.speed.bfloat16, str(config.trainer.precision)
+    if asked and precision.startswith("16"):
+        raise UserError(
+            f"speed={config.speed.name} computes in bfloat16, but trainer.precision is {precision}; leave"
+            " trainer.precision out, or choose speed.bfloat16=false."
+        )
+    device = trainer.strategy.root_device
+    model.rounds = asked is True or (asked == "auto" and has_bfloat16(device))
+    if asked == "auto" and not model.rounds:
+        log.warning(
+            "speed=%s leaves networks in float32, since this machine's %s doesn't multiply bfloat16 natively"
+            " (speed.bfloat16=true does it all the same).",
+            config.speed.name,
+            device.type,
+        )
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device multiplies bfloat16 faster than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # What torch has no public names for.
+    natively = (torch.cpu._is_avx512_bf16_supported, torch.cpu._is_amx_tile_supported)
+    return device.type == "cpu" and any(is_supported() for is_supported in natively)
