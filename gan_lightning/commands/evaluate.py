@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_lightning.commands.out import writing
 from gan_lightning.config.check import check, require_made
 from gan_lightning.config.compose import compose, with_plugins
 from gan_lightning.config.containers import without_hydra
@@ -33,7 +34,7 @@ from gan_lightning.runs.failing import told_in_a_paragraph
 from gan_lightning.studies import table
 from gan_lightning.studies.studied import runs_in, studied
 from gan_lightning.suggest import did_you_mean
-from gan_lightning.types import Count, FilePath, PositiveInt, Range, Seed
+from gan_lightning.types import Count, FilePath, Fraction, PositiveInt, Range, Seed
 
 if TYPE_CHECKING:
     from gan_lightning.sampling.sampler import Sampler
@@ -52,6 +53,8 @@ class Evaluating:
     seed: Seed
     weights: Literal["ema", "raw", "best"]
     intervals: Annotated[int, Range(low=0, high=10_000)]
+    shares: list[Fraction] | None
+    classifiers: Annotated[int, Range(low=2, high=1000)]
     batch_size: PositiveInt
     device: Literal["cpu", "cuda", "mps"]
     root: FilePath | None
@@ -121,6 +124,7 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.text import Text
 
     from gan_lightning.sampling.sampler import load_generator
     from gan_lightning.watching.evaluator import differences
@@ -151,6 +155,8 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
                 raise UserError(f"{run} can't be measured: {str(error).rstrip('.')}.") from error
             records.append({"iteration": sampler.iteration, **record})
             keep(run, records[-1])
+            if config.shares:
+                progress.console.print(Text(mixtures(config, run, evaluator, sampler)), soft_wrap=True)
     return records
 
 
@@ -230,6 +236,21 @@ def evaluator_of(config: DictConfig, parts: DictConfig, opened: "dict[str, Evalu
             raise UserError(f"{str(error).rstrip('.')}.{moved}") from error
         progress.remove_task(task)
     return opened[key]
+
+
+def mixtures(config: DictConfig, run: Path, evaluator: "Evaluator", sampler: "Sampler") -> str:
+    """Measures classifiers along mixtures of real and generated samples, and keeps the curve; returns it for people."""
+    from gan_lightning.commands import mixture
+    from gan_lightning.metrics.classes import ClassifierAccuracy
+
+    fake = evaluator.draw(sampler.network, sampler.latents, config.device, lambda drawn: None)
+    lacking = ClassifierAccuracy().missing(evaluator.real, fake)
+    if lacking:
+        return printable(f"{run}: shares are left out: {lacking}.")
+    points = mixture.curve(evaluator.real, fake, config.shares, config.classifiers, config.seed)
+    with writing(run):
+        mixture.save(points, run)
+    return mixture.told(points, run, config.classifiers)
 
 
 def keep(run: Path, record: "Record") -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from gan_lightning.metrics.classifier import train_classifier
@@ -65,6 +65,34 @@ class ClassCoverage:
         }
 
 
+def trained_accuracy(samples: Tensor, labels: Int64[Tensor, " n"], unseen: Observed | None, seed: int) -> float:
+    """The share of unseen real samples that a classifier gets right that is trained on samples (N, ...) with labels."""
+    assert unseen is not None
+    assert unseen.labels is not None
+    check_finite(samples, "generated samples")
+    classes = 1 + int(torch.cat([labels, unseen.labels]).max())
+    network = FeatureNetwork("", train_classifier(samples, labels, classes, seed))
+    _, logits = network(unseen.samples)
+    assert logits is not None
+    return float((logits.argmax(1) == unseen.labels).double().mean())
+
+
+def mixture_accuracy(real: Observed, fake: Observed, share: float, seed: int) -> float:
+    """The same of a classifier that is trained on a mixture, of which a share of 0 to 1 are real samples.
+
+    Mixtures have as many samples as the smaller of the two sets, whatever the share: a real one more is a generated one
+    less. Which ones, and the classifier's weights, are drawn by the seed.
+    """
+    assert real.labels is not None
+    assert fake.labels is not None
+    count = min(len(real), len(fake))
+    source = torch.Generator().manual_seed(seed)
+    own = torch.randperm(len(real), generator=source)[: round(share * count)]
+    made = torch.randperm(len(fake), generator=source)[: count - len(own)]
+    samples = torch.cat([real.samples[own], fake.samples[made].to(real.samples.dtype)])
+    return trained_accuracy(samples, torch.cat([real.labels[own], fake.labels[made]]), real.unseen, seed)
+
+
 @dataclass(frozen=True)
 class ClassifierAccuracy:
     """Classification accuracy score, 0 to 1: a classifier is trained on generated samples with the labels that they
@@ -82,13 +110,5 @@ class ClassifierAccuracy:
         return None if real.unseen and real.unseen.labels is not None else "unseen real samples with labels"
 
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
-        unseen = real.unseen
         assert fake.labels is not None
-        assert unseen is not None
-        assert unseen.labels is not None
-        check_finite(fake.samples, "generated samples")
-        classes = 1 + int(torch.cat([fake.labels, unseen.labels]).max())
-        network = FeatureNetwork("", train_classifier(fake.samples, fake.labels, classes, seed))
-        _, logits = network(unseen.samples)
-        assert logits is not None
-        return {"classifier_accuracy_score": float((logits.argmax(1) == unseen.labels).double().mean())}
+        return {"classifier_accuracy_score": trained_accuracy(fake.samples, fake.labels, real.unseen, seed)}
