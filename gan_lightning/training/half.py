@@ -15,8 +15,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.utils.parametrizations import _SpectralNorm
 
 from gan_lightning.losses.heads import Head
 from gan_lightning.networks.discriminator import Discriminator
@@ -25,7 +23,7 @@ from gan_lightning.precision import rounding_gradients
 from gan_lightning.training.discriminator_adapter import adapt
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-BUFFERED = (_NormBase, _SpectralNorm)  # whose buffers are changed in place alone
+KNOWN = ("torch.nn.", "gan_lightning.networks.")  # whose buffers are changed in place alone, and never replaced
 
 Kind = TypeVar("Kind", bound=nn.Module)
 
@@ -129,8 +127,8 @@ def as_copy(weight: Tensor) -> Tensor:
 def reason_against(network: nn.Module, name: str) -> str | None:
     """Why a network can't have a twin: what its copies would not be told of."""
     for module in network.modules():
-        if not isinstance(module, BUFFERED) and any(True for _ in module.buffers(recurse=False)):
-            return f"the {name}'s {type(module).__name__} has buffers of its own"
+        if not type(module).__module__.startswith(KNOWN) and any(True for _ in module.buffers(recurse=False)):
+            return f"the {name}'s {type(module).__name__} has buffers, which it may replace"
     if any(parameter._backward_hooks for parameter in network.parameters()):
         return f"the {name} has hooks at its weights' gradients"
     if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
