@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
+from gan_lightning.collecting import uncollected
 from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
 from gan_lightning.files import write_failure
 from gan_lightning.processes import Stopped, is_first_process, stop_if_asked, stoppable
@@ -59,7 +60,9 @@ def run(arguments: list[str]) -> int:
             f"There is no command {command!r}; there are {', '.join(COMMANDS)}."
             f"{did_you_mean(command, COMMANDS)} An override is written KEY=VALUE."
         )
-    chosen: Callable[[list[str]], int] = import_module(f"gan_lightning.commands.{MODULES.get(command, command)}").main
+    with uncollected():
+        place = f"gan_lightning.commands.{MODULES.get(command, command)}"
+        chosen: Callable[[list[str]], int] = import_module(place).main
     with enough_memory(f"What {command} is to do"):
         return chosen(arguments)
 

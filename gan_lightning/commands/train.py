@@ -23,6 +23,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gan_lightning.collecting import uncollected
 from gan_lightning.commands.conducting import conduct
 from gan_lightning.commands.engines import register_engines
 from gan_lightning.commands.flags import hydra_in_a_paragraph, read_flags
@@ -67,6 +68,8 @@ from gan_lightning.runs.ownership import own
 
 if TYPE_CHECKING:
     from gan_lightning.runs.results import Run
+
+RUN = "gan_lightning.runs.run"
 
 # What may differ when a run goes on; everything else would make it another run.
 RESUMABLE = (
@@ -117,7 +120,8 @@ def start(arguments: list[str]) -> int:
         compose(sources, overrides, TRAINING)  # for the sake of its messages
     if not (flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
         asked = sources
-        sources, overrides, sweep = plan(sources, overrides, flags.multirun)
+        with uncollected():
+            sources, overrides, sweep = plan(sources, overrides, flags.multirun)
         if sources != asked:  # a resumed run's config is its own, whatever --config-name and --config-dir say
             options = []
     register_engines()
@@ -338,8 +342,9 @@ def task(config: DictConfig) -> Outcome:
         with enough_memory("What this job is to do"):
             return do_job(config, hydra_config)
     try:
-        from gan_lightning.runs.run import run_experiment
-
+        # Once in a process, whose cycles of before would never be collected.
+        with uncollected(lasting=RUN not in sys.modules):
+            from gan_lightning.runs.run import run_experiment
         tell_other_ranks()
         place = hydra_config.runtime
         with noted_of_a_job(), enough_memory("What this run is to do"):

@@ -60,6 +60,19 @@ class UnreadableError(Exception):
     """Source does not tell; importing may."""
 
 
+class MissingError(LookupError):
+    """A name that a module doesn't have. What was meant is looked for where that is told: mostly another path is."""
+
+    def __init__(self, module: str, name: str) -> None:
+        super().__init__(module, name)
+        self.module, self.name = module, name
+
+    def __str__(self) -> str:
+        submodules = [submodule.name for submodule in pkgutil.iter_modules(_folders(self.module))]
+        hint = did_you_mean(self.name, [*_read(self.module).bindings, *submodules])
+        return f"{self.module} has no {self.name}.{hint}"
+
+
 @cache
 def static_signature(target: str) -> Signature:
     """What can be passed by name to the class or function at a dotted path. Raises LookupError if there is none."""
@@ -115,8 +128,7 @@ def _binding(module: str, name: str, hops: int, last: bool) -> Definition | str:
             continue
     if last and not source.complete:
         raise UnreadableError(name)
-    submodules = [submodule.name for submodule in pkgutil.iter_modules(_folders(module))]
-    raise LookupError(f"{module} has no {name}.{did_you_mean(name, [*source.bindings, *submodules])}")
+    raise MissingError(module, name)
 
 
 @cache
