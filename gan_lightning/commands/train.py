@@ -27,6 +27,7 @@ from gan_lightning.collecting import uncollected
 from gan_lightning.commands.conducting import conduct
 from gan_lightning.commands.engines import register_engines
 from gan_lightning.commands.flags import hydra_in_a_paragraph, read_flags
+from gan_lightning.commands.forking import end_job_servers
 from gan_lightning.commands.help import help_text
 from gan_lightning.commands.jobs import JOB, do_job, noted
 from gan_lightning.commands.launcher import tell_other_ranks
@@ -98,6 +99,7 @@ def main(arguments: list[str]) -> int:
             ask_for_requeue()
         raise
     finally:
+        end_job_servers()
         let_go()
 
 

@@ -75,6 +75,7 @@ def test_a_sweeps_jobs_are_told_of_chdir(
         started.append(command)
         raise OSError("enough is known")
 
+    monkeypatch.setattr(launcher, "job_server", lambda threads: None)
     monkeypatch.setattr(launcher.subprocess, "Popen", start)
     assert command(*tiny, "-m", "seed=1,2", "hydra.job.chdir=true").status == 1
     (line,) = started

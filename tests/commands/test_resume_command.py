@@ -62,7 +62,7 @@ def test_jobs_are_composed_from_the_sweeps_own_configs(monkeypatch: pytest.Monke
     started: list[list[str]] = []
     monkeypatch.setattr("sys.argv", ["gan-lightning", "--config-dir", "mine", "--config-name", "my", "-m", "seed=1,2"])
     monkeypatch.setattr(launcher.subprocess, "Popen", lambda command, **_: started.append(command) or SimpleNamespace())
-    ProcessLauncher().start(Job(["seed=1"], tmp_path / "job", "cpu"), 1, 0)
+    ProcessLauncher().start(Job(["seed=1"], tmp_path / "job"), None, 0, {})
     assert started[0][3:] == [
         "train",
         "seed=1",

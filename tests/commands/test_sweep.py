@@ -11,8 +11,16 @@ import pytest
 import yaml
 
 from gan_lightning.commands import launcher
+from gan_lightning.commands.devices import ALL
 from gan_lightning.commands.jobs import JOB
-from gan_lightning.commands.launcher import CONSOLE, Job, ProcessLauncher, default_jobs, note_end
+from gan_lightning.commands.launcher import (
+    CONSOLE,
+    Job,
+    ProcessLauncher,
+    default_jobs,
+    note_end,
+    threads_of_a_job,
+)
 from gan_lightning.commands.sweep import own_of
 from gan_lightning.commands.train import plan
 from gan_lightning.config.resolvers import LONGEST, default_iterations, folder_name
@@ -120,6 +128,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[FakeProcess]:
         found.append(FakeProcess(command, **options))
         return found[-1]
 
+    monkeypatch.setattr(launcher, "job_server", lambda threads: None)
     monkeypatch.setattr(launcher.subprocess, "Popen", start)
     monkeypatch.setattr(launcher, "POLL_SECONDS", 0)
     return found
@@ -219,8 +228,8 @@ def test_settings_of_hydras_are_no_part_of_a_jobs_name(here: Path) -> None:
 # One by one.
 
 
-def job(*overrides: str, accelerator: str = "auto", code: int | None = 0, folder: Path = Path()) -> Job:
-    made = Job(list(overrides), folder, accelerator)
+def job(*overrides: str, gpus: int = 1, code: int | None = 0, folder: Path = Path()) -> Job:
+    made = Job(list(overrides), folder, gpus)
     if code is not None:
         made.process = type("Process", (), {"returncode": code})()
     return made
@@ -249,26 +258,23 @@ def test_why_a_job_has_not_finished(tmp_path: Path, code: int, output: str, expe
 
 
 @pytest.mark.parametrize(
-    ("devices", "platform", "accelerators", "expected"),
+    ("count", "has_other", "gpus", "expected"),
     [
-        ([], "linux", ["auto", "auto"], 6),
-        ([], "linux", ["cpu"], 6),
-        ([], "linux", ["auto", "gpu"], 1),
-        (["/dev/nvidia0"], "linux", ["auto"], 1),
-        (["/dev/nvidia0"], "linux", ["cpu", "cpu"], 6),
-        (["/dev/nvidia0"], "linux", ["cpu", "auto"], 1),
-        (["/dev/kfd"], "linux", ["auto"], 1),
-        ([], "darwin", ["auto"], 1),
-        ([], "darwin", ["cpu"], 6),
+        (0, False, [1, 1], 6),
+        (0, False, [0, ALL], 6),
+        (1, False, [1], 1),
+        (3, False, [1, 0], 3),
+        (3, False, [0, 0], 6),
+        (0, True, [1], 1),
+        (0, True, [0], 6),
     ],
 )
 def test_jobs_share_cores_but_no_gpu(
-    monkeypatch: pytest.MonkeyPatch, devices: list[str], platform: str, accelerators: list[str], expected: int
+    monkeypatch: pytest.MonkeyPatch, count: int, has_other: bool, gpus: list[int], expected: int
 ) -> None:
     monkeypatch.setattr(launcher.os, "cpu_count", lambda: 6)
-    monkeypatch.setattr(launcher.sys, "platform", platform)
-    monkeypatch.setattr(launcher.Path, "exists", lambda self: str(self) in devices)
-    assert default_jobs([job(accelerator=name) for name in accelerators]) == expected
+    monkeypatch.setattr(launcher, "has_other_gpu", lambda: has_other)
+    assert default_jobs([job(gpus=each) for each in gpus], count) == expected
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -278,7 +284,7 @@ def test_a_job_is_a_command(here: Path, monkeypatch: pytest.MonkeyPatch, at_once
     monkeypatch.setattr(sys, "argv", ["gan_lightning", "-m", "--config-dir", "my configs", "seed=1,2"])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     one = job("seed=1", "loss=wgan_gp", code=None, folder=here / "seed=1,loss=wgan_gp")
-    ProcessLauncher().start(one, at_once, 7)
+    ProcessLauncher().start(one, threads_of_a_job(at_once), 7, {"CUDA_VISIBLE_DEVICES": "5"})
     process: Any = one.process
     assert process.command[:5] == [sys.executable, "-m", "gan_lightning", "train", "seed=1"]
     assert process.command[5:] == [
@@ -291,11 +297,13 @@ def test_a_job_is_a_command(here: Path, monkeypatch: pytest.MonkeyPatch, at_once
     assert process.options["pass_fds"] == (7,)
     assert process.options["env"][LEASH] == "7"
     assert process.options["env"][JOB] == str(one.folder)
+    assert process.options["env"]["CUDA_VISIBLE_DEVICES"] == "5"
     # Alone, a job has all cores; several share them.
     assert process.options["env"].get("OMP_NUM_THREADS") == (None if at_once == 1 else "2")
     assert (one.folder / CONSOLE).exists()
     monkeypatch.setenv("OMP_NUM_THREADS", "5")
-    ProcessLauncher().start(one, at_once, 7)
+    one.process = None
+    ProcessLauncher().start(one, threads_of_a_job(at_once), 7, {})
     process = one.process
     assert process.options["env"]["OMP_NUM_THREADS"] == "5"
 
