@@ -48,9 +48,10 @@ def main() -> None:
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--starts", type=int, default=3)
     asked = parser.parse_args()
+    kinds = [("false", 1), ("false", asked.at_once), ("true", 1), ("true", asked.at_once)] if asked.jobs else []
     print(f"{asked.jobs} jobs of {asked.iterations} iterations")
     print("fork   at once   seconds   CPU seconds a job")
-    for fork, at_once in (("false", 1), ("false", asked.at_once), ("true", 1), ("true", asked.at_once)):
+    for fork, at_once in kinds:
         seconds, cpu = sweep(asked.jobs, asked.iterations, fork, at_once)
         print(f"{fork:<6} {at_once:<9} {seconds:<9.1f} {cpu / asked.jobs:.2f}", flush=True)
     ratios = []

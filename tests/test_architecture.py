@@ -49,6 +49,7 @@ ALLOWED = {
     "paths": {OWN + "errors"},
     "plugins": {OWN + "errors", OWN + "suggest"},
     "pictures": {"torch", "PIL", "matplotlib", OWN + "files"},
+    "collecting": set(),
     "curves": {"torch", "PIL", "matplotlib", OWN + "pictures", OWN + "samples"},
     "processes": set(),
     "precision": {"torch"},
