@@ -49,7 +49,7 @@ class UsualModule(LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
         (real,) = batch
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[misc]
+        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]  # it says one, or a list
         self.toggle_optimizer(discriminator_optimizer)
         fake = self.generator(torch.randn(len(real), LATENT_DIM))
         penalty = self.penalty(real, fake.detach())

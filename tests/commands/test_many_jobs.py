@@ -59,7 +59,7 @@ def test_a_hundred_jobs(
         return compose(self, config, overrides)
 
     monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", counted)
-    monkeypatch.setattr(BasicLauncher, "of", f"{script("many_jobs", BENCHMARKS).__name__}.Quick")
+    monkeypatch.setattr(BasicLauncher, "of", f"{script('many_jobs', BENCHMARKS).__name__}.Quick")
     monkeypatch.setattr("gan_lightning.runs.run.run_experiment", stand_in)
     outcome = command("-m", "hydra/launcher=basic", "hydra.sweep.dir=S", RATES, "seed=range(1,11)")
     assert outcome.status == 0, outcome.err

@@ -12,6 +12,7 @@ from gan_lightning.editing import SHAPES, Classes, Scene, Statistics, joined, sc
 from gan_lightning.networks import MLPGenerator, PlainGenerator
 from gan_lightning.samples import SampleSet, Units
 
+torch.manual_seed(0)
 IMAGES = Sampler(MLPGenerator(3, (1, 8, 8), hidden_dim=8, norm="none"))
 
 
