@@ -78,6 +78,7 @@ def main(arguments: list[str]) -> int:
     sources, overrides = with_plugins(Sources("edit"), with_paths(arguments))
     config = without_hydra(compose(sources, overrides, f"{__name__}.{Editing.__name__}"))
     require_made(config, "means")
+    require_made(config.attributes, *map(str, config.attributes))
     config.out, config.run = str(config.out), str(config.run)
     if (kind := kind_of(config.out)) not in WRITTEN:
         raise UserError(
