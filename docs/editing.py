@@ -1,7 +1,7 @@
-"""The pictures of docs/editing.md, and its table: what each means makes of a generator of the bundled digits.
+"""The pictures of docs/editing.md, and its table: what each means makes of generators of the bundled digits.
 
-    python docs/editing.py                # trains it first, two minutes of CPU time
-    python docs/editing.py plain=RUN      # of a run that it has trained before
+    python docs/editing.py                         # trains two generators first, two minutes of CPU time
+    python docs/editing.py plain=RUN told=RUN      # of runs that it has trained before
 
 Draws docs/images/edit_*, by the commands that the page shows, and prints the table of means=bias.
 """
@@ -23,12 +23,15 @@ from gan_lightning.samples import as_floats
 IMAGES = Path(__file__).parent / "images"
 SIDE = 16
 SHORT = (
-    *("dataset=digits", f"dataset.image_size={SIDE}", "network=dcgan"),
-    *("network.generator.width=16", "network.discriminator.width=16"),
+    "dataset=digits",
     *("evaluation.every=null", "health.every=null", "dashboard.every=null"),
     *("trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "threads=1"),
 )
-RUNS = {"plain": ("trainer.max_steps=1750",)}  # and how each is trained
+WIDTHS = ("network.generator.width=16", "network.discriminator.width=16")
+RUNS = {  # and how each is trained
+    "plain": (f"dataset.image_size={SIDE}", "network=dcgan", *WIDTHS, "trainer.max_steps=1750"),
+    "told": ("conditioning=concat", "trainer.max_steps=1321"),
+}
 BIAS = ("means=bias", "means.attribute=7")
 # By the name of the picture: the command, the run, and what it is told.
 FIGURES = {
@@ -40,6 +43,7 @@ FIGURES = {
     ),
     "edit_directions.png": ("edit", "plain", ("means=directions", "n=1")),
     "edit_inversion.png": ("edit", "plain", ("means=inversion", "means.picture={pictures}", "n=4")),
+    "edit_labels.png": ("edit", "told", ("means=labels", "means.labels=[3,8]", "n=4")),
     "edit_whole.png": ("sample", "plain", ("n=25",)),
     "edit_truncated.png": ("sample", "plain", ("n=25", "truncation=0.7")),
     "edit_walk.gif": ("sample", "plain", ("interpolate=[0,1,2,0]", "frames=12")),
