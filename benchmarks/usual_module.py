@@ -14,10 +14,12 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from iteration_cost import SHAPES, Case, plain_loop, plain_networks
 from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -49,7 +51,7 @@ class UsualModule(LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> None:
         (real,) = batch
-        generator_optimizer, discriminator_optimizer = self.optimizers()  # type: ignore[attr-defined]  # it says one, or a list
+        generator_optimizer, discriminator_optimizer = cast("list[LightningOptimizer]", self.optimizers())
         self.toggle_optimizer(discriminator_optimizer)
         fake = self.generator(torch.randn(len(real), LATENT_DIM))
         penalty = self.penalty(real, fake.detach())
