@@ -7,13 +7,17 @@ process has done but imports. So it forks while it has one thread and no files b
 is for its sweep to start.
 """
 
+import atexit
 import json
 import os
 import socket
 import sys
+import threading
+import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from gan_lightning.collecting import uncollected
 from gan_lightning.processes import LEASH
@@ -44,7 +48,7 @@ def main(number: int) -> int:
         imported()
         control.sendall(READY)
         asked = serve(control, own)
-    return become(asked) if asked else 0
+    return end(become, asked) if asked else 0
 
 
 def imported() -> None:
@@ -108,6 +112,20 @@ def become(asked: Asked) -> int:
     sys.modules["__main__"] = program  # by which Lightning starts the processes of other devices
     sys.argv = [program.__file__, *asked.arguments]
     return int(program.main())
+
+
+def end(job: Callable[[Asked], int], asked: Asked) -> NoReturn:
+    """Ends a job's process as Python does, but gives no object back: that would first copy what it shares."""
+    status = 1
+    try:
+        status = job(asked)
+    except BaseException:  # of whatever kind
+        traceback.print_exc()
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads as the end of a process does
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def why_not(files: set[str]) -> str | None:
