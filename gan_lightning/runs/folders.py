@@ -26,7 +26,7 @@ from gan_lightning.suggest import did_you_mean
 # What makes a run the run it is; how long, where and how often it saves may differ.
 IDENTITY = (
     *("dataset", "network", "conditioning", "loss", "regularizer", "heads", "latents", "ema", "seed"),
-    *("init_from", "init_strict"),
+    *("init_from", "init_strict", "speed"),
 )
 ROOM = 1 << 18  # bytes
 CIRCUMSTANCES = ("memory_gib", "iterations", "cache_dir", "cache_gib", "changed", "seen")  # of a data set

@@ -1,6 +1,8 @@
 """What a run that is to be fast may do on the machine that it trains on: decided once, and told."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from omegaconf import DictConfig
@@ -12,8 +14,11 @@ from gan_lightning.training.gan import GAN
 log = logging.getLogger(__name__)
 
 
-def hasten(config: DictConfig, trainer: Trainer, model: GAN) -> None:
-    """Has the model train as `speed` says. Raises UserError for a precision that contradicts it."""
+def hasten(config: DictConfig, trainer: Trainer, model: GAN, checkpoint: Mapping[str, Any] | None) -> None:
+    """Has the model train as `speed` says, and a run that goes on with "auto" as it began, on whatever machine.
+
+    Raises UserError for a precision that contradicts it.
+    """
     asked, precision = config.speed.bfloat16, str(config.trainer.precision)
     if asked and precision.startswith("16"):
         raise UserError(
@@ -21,8 +26,10 @@ def hasten(config: DictConfig, trainer: Trainer, model: GAN) -> None:
             " trainer.precision out, or choose speed.bfloat16=false."
         )
     device = trainer.strategy.root_device
-    model.rounds = asked is True or (asked == "auto" and has_bfloat16(device))
-    if asked == "auto" and not model.rounds:
+    natively = has_bfloat16(device)
+    as_before = bool(checkpoint.get("bfloat16")) if checkpoint is not None else natively
+    model.rounds = asked is True or (asked == "auto" and as_before)
+    if asked == "auto" and not natively and not model.rounds:
         log.warning(
             "speed=%s leaves networks in float32, since this machine's %s doesn't multiply bfloat16 natively"
             " (speed.bfloat16=true does it all the same).",

@@ -125,6 +125,8 @@ class GAN(LightningModule):
             yield
             return
         self.playing = self.twins
+        for twin in self.twins.by_network.values() if self.twins else ():
+            twin.follow()
         try:
             with computing(self.device):
                 yield
@@ -172,6 +174,7 @@ class GAN(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["matmul"] = self.matmul
+        checkpoint["bfloat16"] = self.rounds
         if self.origin:
             checkpoint["origin"] = self.origin
         checkpoint["running_means"] = self.means.state_dict()

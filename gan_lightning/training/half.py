@@ -23,7 +23,8 @@ from gan_lightning.precision import rounding_gradients
 from gan_lightning.training.discriminator_adapter import adapt
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-KNOWN = ("torch.nn.", "gan_lightning.networks.")  # whose buffers are changed in place alone, and never replaced
+KNOWN = ("torch.nn.", "gan_lightning.networks.")  # which bear weights in bfloat16, and replace none of their tensors
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 Kind = TypeVar("Kind", bound=nn.Module)
 
@@ -55,12 +56,28 @@ class Twin(Generic[Kind]):
         self.module: Kind = copy.deepcopy(network, memo)
         self.weights: list[Tensor] = [pair.weight for pair in self.pairs]
         self.copies: list[Tensor] = [pair.copy for pair in self.pairs]
+        self.parts = list(zip(network.modules(), self.module.modules(), strict=True))
+        self.versions = self.current()
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Copies the weights anew."""
         if self.pairs:  # none where spectral normalisation has all weights
             torch._foreach_copy_(self.copies, self.weights)
+        self.versions = self.current()
+
+    def current(self) -> list[int]:
+        """How often each weight has been changed."""
+        return [weight._version for weight in self.weights]
+
+    def follow(self) -> None:
+        """Takes over what may have been done to the network between iterations: weights, freezing, evaluation mode."""
+        if self.versions != self.current():
+            self.refresh()
+        for weight, twin, _ in self.pairs:
+            twin.requires_grad_(weight.requires_grad)
+        for own, twin_part in self.parts:
+            twin_part.training = own.training
 
     @torch.no_grad()
     def hand_over(self) -> None:
@@ -125,11 +142,13 @@ def as_copy(weight: Tensor) -> Tensor:
 
 
 def reason_against(network: nn.Module, name: str) -> str | None:
-    """Why a network can't have a twin: what its copies would not be told of."""
+    """Why a network can't have a twin: what its copies would not be told of, or may not bear."""
     for module in network.modules():
-        if not type(module).__module__.startswith(KNOWN) and any(True for _ in module.buffers(recurse=False)):
-            return f"the {name}'s {type(module).__name__} has buffers, which it may replace"
-    if any(parameter._backward_hooks for parameter in network.parameters()):
+        if not type(module).__module__.startswith(KNOWN):
+            return f"the {name}'s {type(module).__name__} may not bear weights in bfloat16"
+        if any(getattr(module, hooks) for hooks in HOOKS):
+            return f"the {name}'s {type(module).__name__} has hooks"
+    if any(parameter._backward_hooks or parameter._post_accumulate_grad_hooks for parameter in network.parameters()):
         return f"the {name} has hooks at its weights' gradients"
     if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
         return f"the {name}'s weights are not float32"

@@ -83,6 +83,7 @@ def test_a_run_goes_on_exactly(tiny, resume, same):
     given = ("loss=wgan_gp", "network=dcgan", "loss.n_critic=2", "speed=fast", "speed.bfloat16=true", *UNLOOKED)
     whole = tiny("whole", *given, "trainer.max_steps=4")
     part = tiny("part", *given, "trainer.max_steps=2")
+    assert part.results()["bfloat16"] is part.checkpoint()["bfloat16"] is True
     resume(part.path, "trainer.max_steps=4")
     for key in ("state_dict", "optimizer_states", "running_means"):
         same(part.checkpoint()[key], whole.checkpoint()[key])
@@ -159,25 +160,30 @@ def test_autocast_never_computes_with_weights_of_an_earlier_step():
         assert torch.equal(mine, own)
 
 
-class Counting(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("calls", torch.zeros(()))
+class OwnLayer(nn.Module):
+    """A module of somebody's own, which may do with its weights what it likes."""
+
+
+def hooked() -> nn.Module:
+    layer = nn.Identity()
+    layer.register_forward_pre_hook(lambda module, inputs: None)  # as torch.nn.utils.weight_norm does
+    return layer
 
 
 @pytest.mark.parametrize(
-    ("layer", "hooked", "reason"),
+    ("layer", "spares_hooks", "reason"),
     [
-        (Counting(), False, "the generator's Counting has buffers, which it may replace"),
-        (nn.Linear(2, 2).double(), False, "the generator's weights are not float32"),
-        (nn.Identity(), True, "several devices"),
+        (OwnLayer(), True, "the generator's OwnLayer may not bear weights in bfloat16"),
+        (hooked(), True, "the generator's Identity has hooks"),
+        (nn.Linear(2, 2).double(), True, "the generator's weights are not float32"),
+        (nn.Identity(), False, "several devices"),
     ],
 )
-def test_what_can_not_be_copied_computes_by_autocast_and_says_so(caplog, layer, hooked, reason):
+def test_what_can_not_be_copied_computes_by_autocast_and_says_so(caplog, layer, spares_hooks, reason):
     generator = DCGANGenerator(3, (1, 8, 8), width=2)
     generator.further = layer
     with caplog.at_level(logging.INFO):
-        assert twins_of(generator, MLPDiscriminator((1, 8, 8)), {}, spares_hooks=not hooked) is None
+        assert twins_of(generator, MLPDiscriminator((1, 8, 8)), {}, spares_hooks) is None
     assert reason in caplog.text
     assert "autocast" in caplog.text
 
@@ -209,11 +215,28 @@ def test_clipped_weights_are_what_is_computed_with():
     assert max(c.abs().max() for c in twin.copies) <= 0.0101
 
 
-def hastened(bfloat16: bool | str, precision: str = "32-true") -> bool:
+def test_what_is_done_to_a_network_between_iterations_is_done_to_its_twin():
+    model = tiny_gan()
+    model.rounds, model.twins = True, Twins(model.generator, model.discriminator, {})
+    twin = model.twins.by_network["generator"]
+    with torch.no_grad():
+        for weight in model.generator.parameters():
+            weight.fill_(0.5)
+    model.generator.eval()
+    model.generator.requires_grad_(False)
+    with model.as_fast():
+        assert all(copied.eq(0.5).all() for copied in twin.copies)
+        assert not any(part.training for part in twin.module.modules())
+        assert not any(weight.requires_grad for weight in twin.module.parameters())
+
+
+def hastened(bfloat16: bool | str, precision: str = "32-true", checkpoint: dict | None = None) -> bool:
     """Whether a model's networks compute in bfloat16 then."""
     config = OmegaConf.create({"speed": {"name": "fast", "bfloat16": bfloat16}, "trainer": {"precision": precision}})
     model = tiny_gan()
-    speeding.hasten(config, SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))), model)
+    speeding.hasten(
+        config, SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))), model, checkpoint
+    )
     return model.rounds
 
 
@@ -226,6 +249,21 @@ def test_a_machine_without_bfloat16_stays_in_float32_and_says_so(monkeypatch, ca
     assert ("speed=fast leaves networks in float32" in caplog.text) is not natively
     assert hastened(True)
     assert not hastened(False)
+
+
+@pytest.mark.parametrize("natively", [True, False])
+def test_a_run_goes_on_as_it_began_on_any_machine(monkeypatch, natively):
+    monkeypatch.setattr(speeding, "has_bfloat16", lambda device: natively)
+    assert hastened("auto", checkpoint={"bfloat16": True})
+    assert not hastened("auto", checkpoint={"bfloat16": False})
+    assert hastened(True, checkpoint={"bfloat16": False})  # as is asked for
+
+
+def test_a_run_of_another_speed_is_another_run(tiny):
+    run = tiny("run", "trainer.max_steps=1", *UNLOOKED)
+    assert run.results()["bfloat16"] is False
+    with pytest.raises(UserError, match="speed"):
+        tiny("run", "speed=fast", "speed.bfloat16=true", "trainer.max_steps=2", *UNLOOKED)
 
 
 def test_another_half_precision_is_refused():
