@@ -34,7 +34,7 @@ from gan_lightning.types import Count, FilePath, PositiveFloat, Seed
 if TYPE_CHECKING:
     from torch import Tensor
 
-    import gan_lightning.editing.scene as scenes
+    from gan_lightning.editing.scene import Edited, Table
     from gan_lightning.samples import SampleSet
     from gan_lightning.sampling.sampler import Sampler
 
@@ -107,7 +107,7 @@ def help_text() -> str:
     return "\n".join(lines)
 
 
-def edit(config: DictConfig, sampler: "Sampler", run: Path) -> "scenes.Edited":
+def edit(config: DictConfig, sampler: "Sampler", run: Path) -> "Edited":
     """What the configuration asks for. Raises UserError for what the generator, or its data set, isn't fit for."""
     from gan_lightning.config.build import build_all
     from gan_lightning.editing.scene import Scene
@@ -126,7 +126,7 @@ def edit(config: DictConfig, sampler: "Sampler", run: Path) -> "scenes.Edited":
     )
     each = 4 * sampler.network.latent_dim + 3 * sampler.sample(1, config.seed, scene.label).nbytes
     require_memory(f"n is {config.n}, whose samples together", config.n * each, "edit fewer at a time, by other seeds")
-    edited: scenes.Edited = built["means"].edit(scene)
+    edited: Edited = built["means"].edit(scene)
     if not edited.samples.isfinite().all():
         raise UserError(
             "The edit has left all that the generator knows: its samples are not finite. Make its steps smaller."
@@ -183,7 +183,7 @@ def read_pictures(sampler: "Sampler", path: str, count: int) -> "Mapping[str, Te
     return found
 
 
-def show(table: "scenes.Table") -> None:
+def show(table: "Table") -> None:
     """Prints a table."""
     from rich.console import Console
     from rich.table import Table as Drawn
@@ -197,7 +197,7 @@ def show(table: "scenes.Table") -> None:
     Console(highlight=False).print(drawn)
 
 
-def save(edited: "scenes.Edited", sampler: "Sampler", out: Path, kind: str) -> None:
+def save(edited: "Edited", sampler: "Sampler", out: Path, kind: str) -> None:
     """Writes what was edited as a picture, a film, an array or a table, by the `kind` of the name `out`.
 
     Raises UserError where that is no place for it.
@@ -222,7 +222,7 @@ def save(edited: "scenes.Edited", sampler: "Sampler", out: Path, kind: str) -> N
             save_picture(picture(samples.flatten(0, 1), columns, sampler.units), out, kind)
 
 
-def save_table(table: "scenes.Table", out: Path) -> None:
+def save_table(table: "Table", out: Path) -> None:
     """Writes a table as a .csv file."""
     with replacing(out, lasting=False) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

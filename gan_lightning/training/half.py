@@ -24,7 +24,7 @@ from gan_lightning.training.discriminator_adapter import adapt
 
 LINEAR = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 KNOWN = ("torch.nn.", "gan_lightning.networks.")  # which bear weights in bfloat16, and replace none of their tensors
-HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+HEARD_BY = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 Kind = TypeVar("Kind", bound=nn.Module)
 
@@ -146,7 +146,7 @@ def reason_against(network: nn.Module, name: str) -> str | None:
     for module in network.modules():
         if not type(module).__module__.startswith(KNOWN):
             return f"the {name}'s {type(module).__name__} may not bear weights in bfloat16"
-        if any(getattr(module, hooks) for hooks in HOOKS):
+        if any(getattr(module, hooks) for hooks in HEARD_BY):
             return f"the {name}'s {type(module).__name__} has hooks"
     if any(parameter._backward_hooks or parameter._post_accumulate_grad_hooks for parameter in network.parameters()):
         return f"the {name} has hooks at its weights' gradients"
