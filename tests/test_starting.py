@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from gan_lightning.collecting import uncollected
+from gan_lightning.commands import sweep, train
+from gan_lightning.config.compose import compose
+from gan_lightning.runs.folders import let_go
 
 LATE = ("matplotlib", "sklearn", "scipy")
 PROGRAM = f"""
@@ -50,3 +53,21 @@ def test_nothing_is_collected_meanwhile() -> None:
     assert gc.get_freeze_count() > frozen
     gc.unfreeze()
     assert lasting == [[]]
+
+
+def test_a_sweep_collects_while_it_is_planned_and_a_run_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seen: list[bool] = []
+    monkeypatch.setattr(train, "compose", lambda *given: seen.append(gc.isenabled()) or compose(*given))
+    monkeypatch.setattr(sweep, "compose", train.compose)
+    monkeypatch.setattr(train, "run_by_hydra", lambda *given: 0)
+    assert train.start(["seed=1"]) == 0
+    assert seen == [False]
+    monkeypatch.setattr(train, "conduct", lambda *given: 0)
+    assert train.start(["-m", "seed=1,2"]) == 0
+    assert len(seen) > 2
+    assert all(seen[1:])
+    assert gc.isenabled()
+    let_go()

@@ -122,8 +122,7 @@ def start(arguments: list[str]) -> int:
         compose(sources, overrides, TRAINING)  # for the sake of its messages
     if not (flags.hydra_help or flags.cfg or flags.info or flags.shell_completion):
         asked = sources
-        with uncollected():
-            sources, overrides, sweep = plan(sources, overrides, flags.multirun)
+        sources, overrides, sweep = plan(sources, overrides, flags.multirun)
         if sources != asked:  # a resumed run's config is its own, whatever --config-name and --config-dir say
             options = []
     register_engines()
@@ -221,7 +220,8 @@ def plan(sources: Sources, overrides: list[str], multirun: bool | None) -> Plann
         return begin_sweep(sources, parsed, multirun)
     # A run that is named has a config of its own, whose keys the defaults may not have.
     asked = [] if resumed and resumed[-1].value() not in (None, "auto") else single
-    config = compose(sources, asked, TRAINING)
+    with uncollected():  # which a sweep's many configurations are not
+        config = compose(sources, asked, TRAINING)
     tell_replacements(sources, asked)
     if is_sweep(config):
         return begin_sweep(sources, parsed, multirun)
