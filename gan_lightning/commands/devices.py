@@ -4,6 +4,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -15,9 +16,14 @@ ALL = -1  # devices, for a job that says otherwise which than by how many
 def gpus(environment: Mapping[str, str] = os.environ) -> list[str]:
     """The names of NVIDIA's GPUs for this process, as CUDA_VISIBLE_DEVICES has them."""
     if VISIBLE in environment:
-        named = [name.strip() for name in environment[VISIBLE].split(",")]
-        return [] if named[0] in ("", "-1") else named
+        named = (name.strip() for name in environment[VISIBLE].split(","))
+        return list(takewhile(is_name, named))  # CUDA, too, sees none from the first on that is no name
     return [str(number) for number in range(len(list(Path("/dev").glob("nvidia[0-9]*"))))]
+
+
+def is_name(text: str) -> bool:
+    """Whether CUDA may know a GPU, or a part of one, by this."""
+    return text.isdecimal() or text.startswith(("GPU-", "MIG-"))
 
 
 def has_other_gpu() -> bool:

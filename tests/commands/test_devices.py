@@ -91,7 +91,11 @@ def test_jobs_of_several_gpus_wait_for_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("visible", "expected"), [("1, GPU-ab", ["1", "GPU-ab"]), ("", []), ("-1", []), (None, ["0", "1"])]
+    ("visible", "expected"),
+    [
+        *(("1, GPU-ab", ["1", "GPU-ab"]), ("MIG-ab", ["MIG-ab"]), (None, ["0", "1"])),
+        *(("", []), ("-1", []), ("NoDevFiles", []), ("0,1,", ["0", "1"]), ("0,-1,1", ["0"])),
+    ],
 )
 def test_which_gpus_there_are(monkeypatch: pytest.MonkeyPatch, visible: str | None, expected: list[str]) -> None:
     monkeypatch.setattr(Path, "glob", lambda path, pattern: iter([path / "nvidia0", path / "nvidia5"]))
