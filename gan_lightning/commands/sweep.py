@@ -209,7 +209,8 @@ def tried(override: Override) -> str:
     """An override with the first of the values that a sweeper may try, which tells whether there is such a key."""
     value = override.value()
     if isinstance(value, IntervalSweep):
-        return f"{override.get_key_element()}={value.start:g}"
+        start = str(value.start).removesuffix(".0")  # a float, which a key of whole numbers wouldn't take
+        return f"{override.get_key_element()}={start}"
     if override.is_discrete_sweep():
         count_of(override)
         return f"{override.get_key_element()}={next(override.sweep_string_iterator())}"

@@ -21,8 +21,9 @@ from gan_lightning.commands.launcher import (
     note_end,
     threads_of_a_job,
 )
-from gan_lightning.commands.sweep import own_of
+from gan_lightning.commands.sweep import own_of, tried
 from gan_lightning.commands.train import plan
+from gan_lightning.config.compose import parse
 from gan_lightning.config.resolvers import LONGEST, default_iterations, folder_name
 from gan_lightning.config.sources import Sources
 from gan_lightning.processes import LEASH
@@ -336,3 +337,17 @@ def test_long_folder_names_are_cut_and_stay_different() -> None:
 def test_default_iterations() -> None:
     assert default_iterations(None, 3000) == 3000
     assert default_iterations(5, 3000) == -1
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("k=interval(1234567,2e6)", "k=1234567"),
+        ("k=interval(0.12345678,1)", "k=0.12345678"),
+        ("k=interval(1e-5,1)", "k=1e-05"),
+        ("k=int(interval(2.5,4))", "k=2"),
+        ("k=interval(-inf,1)", "k=-inf"),
+    ],
+)
+def test_an_interval_is_tried_by_its_lower_end_as_it_is(override: str, expected: str) -> None:
+    assert tried(parse([override])[0]) == expected
