@@ -24,11 +24,11 @@ from gan_lightning.processes import LEASH
 
 READY = b"ready"
 LONGEST = 1 << 20  # bytes of what is asked
-# What jobs import, wherever they do: the run, and what it draws, logs and reads the default data by.
+# What jobs import, wherever they do: the run, and what it draws and logs by.
 IMPORTS = (
     *(f"gan_lightning.{name}" for name in ("__main__", "commands.train", "runs.run", "losses", "networks", "metrics")),
     *("matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.font_manager"),
-    *("torch.utils.tensorboard", "scipy.stats", "sklearn.datasets"),
+    *("torch.utils.tensorboard", "scipy.stats"),
 )
 
 
