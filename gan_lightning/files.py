@@ -1,11 +1,12 @@
-"""Files that appear whole or not at all, how those of others are read, and where those are that are kept for later."""
+"""Files that appear whole or not at all, how those of others are read and sorted, and where kept ones are."""
 
 import errno
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,16 @@ def read_text(path: Path, most: int) -> str:
     if len(content) > most:
         raise ValueError(f"it has more than {most >> 20} MiB")
     return content.decode()
+
+
+def in_natural_order(names: Iterable[str]) -> list[str]:
+    """Names as people sort them: 2 before 10."""
+    return sorted(names, key=lambda name: (_natural(name), name))
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    pieces = re.split(r"([0-9]+)", name)
+    return [(int(piece), "") if index % 2 else (-1, piece) for index, piece in enumerate(pieces)]
 
 
 def parse_json(text: str) -> Any:

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from gan_lightning.data.array_files import Stored, arrays_in
 from gan_lightning.data.conditions import require_names, scaled_conditions, units_of
-from gan_lightning.data.picture_files import in_natural_order
 from gan_lightning.data.scaling import Levels, arranged, require_levels, scaled
 from gan_lightning.data.seen import Changed, as_text, compare, from_text, known_classes
 from gan_lightning.errors import UserError
+from gan_lightning.files import in_natural_order
 from gan_lightning.paths import whole
 from gan_lightning.samples import SampleSet, Units, as_units
 from gan_lightning.suggest import did_you_mean

@@ -23,11 +23,11 @@ from gan_lightning.data.decoding import Decoded, Fit, Form, decode_in_threads, i
 from gan_lightning.data.labels import of_columns, of_folders, of_table
 from gan_lightning.data.opening import opened
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
-from gan_lightning.data.picture_files import Pictures, find_pictures, in_natural_order, some, stacked
+from gan_lightning.data.picture_files import Pictures, find_pictures, some, stacked
 from gan_lightning.data.places import HIDDEN, Place
 from gan_lightning.data.seen import Changed, compare, known_classes
 from gan_lightning.errors import UserError, printable
-from gan_lightning.files import cache_folder
+from gan_lightning.files import cache_folder, in_natural_order
 from gan_lightning.paths import whole
 from gan_lightning.samples import SampleSet
 from gan_lightning.types import FilePath, NonNegativeFloat, Range, check_ranges

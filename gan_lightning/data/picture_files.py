@@ -1,7 +1,6 @@
 """Which files below a folder are pictures, and what of the others is said; names are put in the order people expect."""
 
 import os
-import re
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -98,16 +97,6 @@ def _objection(place: Place, name: str) -> str | None:
     except Exception:  # Pillow's readers raise almost anything on bytes that only begin like theirs
         return NO_PICTURES
     return None
-
-
-def in_natural_order(names: set[str]) -> list[str]:
-    """Names as people sort them: 2 before 10."""
-    return sorted(names, key=lambda name: (_natural(name), name))
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    pieces = re.split(r"([0-9]+)", name)
-    return [(int(piece), "") if index % 2 else (-1, piece) for index, piece in enumerate(pieces)]
 
 
 def legible(name: str) -> str:

@@ -11,6 +11,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from gan_lightning.archives import load_archive
+from gan_lightning.files import in_natural_order
 
 # What torch.nn.utils.spectral_norm keeps of a weight, and its successor, which our networks have.
 SPECTRAL = {
@@ -47,7 +48,8 @@ def read_foreign(path: Path) -> Any:
     """
     if path.suffix == ".safetensors":
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            # Its names are sorted as text, h.10 before h.2; networks count their layers.
+            return {name: file.get_tensor(name) for name in in_natural_order(file.keys())}
     return load_archive(path)
 
 

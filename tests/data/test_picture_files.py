@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from gan_lightning.data.image_folder import ImageFolder
-from gan_lightning.data.picture_files import find_pictures, in_natural_order, legible
+from gan_lightning.data.picture_files import find_pictures, legible
 from gan_lightning.data.places import Folder
+from gan_lightning.files import in_natural_order
 
 
 @pytest.fixture(autouse=True)

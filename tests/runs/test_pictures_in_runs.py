@@ -19,7 +19,7 @@ from trained import RunFolder, TrainedFolder
 from gan_lightning import UserError, load_generator
 from gan_lightning.__main__ import main
 from gan_lightning.data.image_folder import ImageFolder
-from gan_lightning.data.picture_files import in_natural_order
+from gan_lightning.files import in_natural_order
 from gan_lightning.runs.folders import identity
 
 CLASSES = ("1", "2", "10")

@@ -1,12 +1,15 @@
 """Weights of other programs' networks in ours: outputs are equal, and what doesn't fit is named with both shapes."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from gan_lightning.networks.dcgan import DCGANGenerator
 from gan_lightning.networks.mlp import MLPGenerator
-from gan_lightning.sampling.foreign import Unfit, adopt, fitting, matched, states
+from gan_lightning.sampling.foreign import Unfit, adopt, fitting, matched, read_foreign, states
 
 LATENTS = torch.randn(5, 7, generator=torch.Generator().manual_seed(3))
 
@@ -56,6 +59,19 @@ def test_the_tutorials_dcgan(bias: bool) -> None:
     assert taken["project.weight"].how == "a transposed convolution as a linear layer"
     assert taken["layers.11.bias"].how == ("" if bias else "0, as there is none")
     assert taken["layers.0.running_mean"].how == ("less main.0.bias" if bias else "")
+
+
+def test_safetensors_keep_no_order(tmp_path: Path) -> None:
+    """Layers of equal shapes would be taken one for another, h.10 for h.2, without a word."""
+    foreign = tutorial()
+    save_file(foreign.state_dict(), tmp_path / "dcgan.safetensors")
+    ours = DCGANGenerator(7, (3, 64, 64), width=2).eval()
+    adopt(ours, read_foreign(tmp_path / "dcgan.safetensors"))
+    torch.testing.assert_close(ours(LATENTS), foreign.main(LATENTS[:, :, None, None]), rtol=0, atol=1e-5)
+    equal = trained(nn.Sequential(*[nn.Linear(7, 7) for _ in range(12)]))
+    save_file({f"h.{name}": value for name, value in equal.state_dict().items()}, tmp_path / "equal.safetensors")
+    taken = matched(equal.state_dict(), read_foreign(tmp_path / "equal.safetensors"))
+    assert [each.source for each in taken] == [f"h.{each.name}" for each in taken]
 
 
 @pytest.mark.parametrize("norm", [False, True])
