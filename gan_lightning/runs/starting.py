@@ -13,7 +13,7 @@ from gan_lightning.errors import UserError, printable
 from gan_lightning.metrics.weights import file_hash
 from gan_lightning.paths import whole
 from gan_lightning.run_folder import LAST, find_beginning
-from gan_lightning.sampling.checkpoints import Checkpoint, read_checkpoint, read_last
+from gan_lightning.sampling.checkpoints import Checkpoint, origin_in, read_checkpoint, read_last
 from gan_lightning.sampling.files import read_generator
 from gan_lightning.training.gan import GAN
 
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 NETWORKS = ("generator", "discriminator", "ema_generator")
 MOST_TOLD = 4  # weights in a message
+MOST_EARLIER = 16  # origins of a line of runs
 
 
 class Start(NamedTuple):
@@ -61,8 +62,25 @@ def start_from(config: DictConfig, model: GAN) -> None:
         "iteration": start.iteration,
         "networks": fits,
         "left_out": told,
-        **({"before": dict(start.origin)} if start.origin else {}),
+        **({"before": earlier(start.origin)} if start.origin else {}),
     }
+
+
+def earlier(origin: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The origins of a line of runs, the nearest first, each without those before it; of a long line, the nearest.
+
+    In files of earlier releases, and of others, `before` may be nested.
+    """
+    found: list[dict[str, Any]] = []
+    pending: list[Any] = [dict(origin)]
+    while pending and len(found) < MOST_EARLIER:
+        each = pending.pop(0)
+        before = each.get("before", []) if isinstance(each, Mapping) else []
+        found += (
+            [{name: value for name, value in each.items() if name != "before"}] if isinstance(each, Mapping) else []
+        )
+        pending = [*(before if isinstance(before, list) else [before]), *pending]
+    return found
 
 
 def read_start(path: Path) -> Start:
@@ -83,7 +101,7 @@ def read_start(path: Path) -> Start:
         name: {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
         for name in NETWORKS
     }
-    return Start(checkpoint.path, checkpoint.iteration, states, checkpoint.content.get("origin", {}))
+    return Start(checkpoint.path, checkpoint.iteration, states, origin_in(checkpoint.content))
 
 
 def misfitting(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Checkpoints read back: a run's last one, or the one before it where the last is damaged."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,6 +10,7 @@ from torch import Tensor
 from gan_lightning import formats
 from gan_lightning.archives import load_archive
 from gan_lightning.errors import UserError, reason
+from gan_lightning.files import parse_json
 from gan_lightning.run_folder import BEST, LAST, PREVIOUS
 
 ITERATIONS = 1 << 48  # more than any run has, and few enough for every counter
@@ -95,6 +97,25 @@ def as_iteration(value: Any) -> int:
     if type(value) is not int or not 0 <= value < ITERATIONS:
         raise ValueError("an iteration's number is missing")
     return value
+
+
+def as_origin(value: Any) -> dict[str, Any]:
+    """Where weights began, plain values by name. Raises ValueError for anything else."""
+    if not isinstance(value, dict):
+        raise ValueError("the origin is no facts by name")
+    try:
+        parsed: dict[str, Any] = parse_json(json.dumps(value, allow_nan=False))
+    except (TypeError, RecursionError) as error:
+        raise ValueError("the origin is no plain values") from error
+    return parsed
+
+
+def origin_in(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a checkpoint's weights began; {} for what isn't plain, as in a file that somebody else has made."""
+    try:
+        return as_origin(checkpoint.get("origin", {}))
+    except ValueError:
+        return {}
 
 
 def require_weights(value: Mapping[Any, Any]) -> None:

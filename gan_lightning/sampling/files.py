@@ -23,7 +23,7 @@ from gan_lightning.paths import typed
 from gan_lightning.plugins import advice, package_of
 from gan_lightning.run_folder import BEST, LAST, find_generator, last_saved
 from gan_lightning.samples import Conditions, Units, as_condition_units, as_units
-from gan_lightning.sampling.checkpoints import as_iteration, read_checkpoint, read_last
+from gan_lightning.sampling.checkpoints import as_iteration, as_origin, read_checkpoint, read_last
 from gan_lightning.sampling.latents import Prior
 from gan_lightning.sampling.sizes import outline, require_drawable
 from gan_lightning.sampling.whole import DIGEST, is_whole, save_whole
@@ -148,13 +148,6 @@ def as_names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError("the classes are no list of names")
     return tuple(value)
-
-
-def as_origin(value: Any) -> dict[str, Any]:
-    """Where weights began, told by name. Raises ValueError for anything else."""
-    if not isinstance(value, dict):
-        raise ValueError("the origin is no facts by name")
-    return value
 
 
 def as_conditions(units: Any, tensors: dict[str, Tensor]) -> Conditions:

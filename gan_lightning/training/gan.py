@@ -29,6 +29,7 @@ from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.precision import forget_casts
 from gan_lightning.samples import Conditions, SampleSet
+from gan_lightning.sampling.checkpoints import origin_in
 from gan_lightning.sampling.drawing import label_of_each
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.schedules import Clock
@@ -185,7 +186,7 @@ class GAN(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.means.load_state_dict(checkpoint["running_means"], self.device)
-        self.origin = checkpoint.get("origin", {})
+        self.origin = origin_in(checkpoint)
         rank, count = ranks.place()
         states = checkpoint.get("gathered_by_rank", [])
         # Where there are as many ranks as there were, each goes on with its own; otherwise with what the first one had.

@@ -19,7 +19,7 @@ from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.sources import Sources
 from gan_lightning.metrics.weights import file_hash
 from gan_lightning.runs.parts import build_parts
-from gan_lightning.runs.starting import start_from
+from gan_lightning.runs.starting import MOST_EARLIER, earlier, start_from
 from gan_lightning.training.gan import GAN
 
 OLD = Path(__file__).parents[1] / "saved_runs" / "format_1"
@@ -91,7 +91,28 @@ def test_the_run_tells_where_it_began(
     resume(run.path, "trainer.max_steps=4")
     assert run.results()["origin"] == expected
     following = begun(f"init_from={run.path / 'generator.safetensors'}")
-    assert following.origin["before"] == expected
+    assert following.origin["before"] == [expected]
+
+
+def test_a_long_line_of_runs_stays_flat() -> None:
+    """A level each would soon be more than is read of a file; earlier releases wrote those."""
+    nested: dict[str, Any] = {"iteration": 0}
+    for k in range(1, 4):
+        nested = {"iteration": k, "before": nested}
+    assert earlier(nested) == [{"iteration": k} for k in (3, 2, 1, 0)]
+    origin: dict[str, Any] = {"iteration": 0}
+    for k in range(1, 40):
+        origin = {"iteration": k, "before": earlier(origin)}
+    assert [each["iteration"] for each in origin["before"]] == list(range(38, 38 - MOST_EARLIER, -1))
+
+
+@pytest.mark.parametrize("odd", [3, [1, 2], {"a": torch.zeros(2)}, {"a": float("nan")}])
+def test_an_origin_that_is_no_plain_facts_is_none(source: RunFolder, tmp_path: Path, odd: Any) -> None:
+    torch.save({**source.checkpoint(), "origin": odd}, tmp_path / "odd.ckpt")
+    assert "before" not in begun(f"init_from={tmp_path / 'odd.ckpt'}").origin
+    model = begun()
+    model.on_load_checkpoint({**source.checkpoint(), "origin": odd})
+    assert model.origin == {}
 
 
 def test_without_it_nothing_is_noted(source: RunFolder) -> None:
