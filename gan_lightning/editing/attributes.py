@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.editing.shapes import SHAPES, shape_of
-from gan_lightning.errors import UserError
+from gan_lightning.errors import UserError, reason
 from gan_lightning.metrics.classifier import Classifier
 from gan_lightning.samples import SampleSet
 from gan_lightning.sampling.sampler import Sampler
@@ -121,33 +121,51 @@ def columns_of(sampler: Sampler, count: int) -> tuple[str, ...]:
 def scores_of(module: nn.Module, name: str, sampler: Sampler) -> Scores:
     """A module of one's own as attributes: it maps samples (N, ...), images in [-1, 1], to numbers (N, K) or (N,).
 
-    Its attribute `names` names them; without one they are called NAME, or NAME0, NAME1, … Raises UserError for outputs
-    of another shape, or other than their names.
+    Its attribute `names` names them; without one they are called NAME, or NAME0, NAME1, … Raises UserError for a module
+    that can't take the samples, for outputs of another shape or without a gradient, and for names that are none.
     """
     module = module.to(sampler.device).eval().requires_grad_(False)
+    what = f"attributes.{name} is {type(module).__name__}"
 
     def numbers(samples: Float[Tensor, "n ..."]) -> Tensor:
         outputs = module(samples)
         return outputs.unsqueeze(1) if isinstance(outputs, Tensor) and outputs.ndim == 1 else outputs
 
-    with torch.no_grad():
-        tried = numbers(sampler.sample(2).to(sampler.device))
-    if not isinstance(tried, Tensor) or tried.ndim != 2 or len(tried) != 2 or not tried.is_floating_point():
-        given = f"shape {tuple(tried.shape)}" if isinstance(tried, Tensor) else f"kind {type(tried).__name__}"
-        raise UserError(
-            f"attributes.{name} is {type(module).__name__}, whose outputs for two samples are of {given}, but numbers"
-            " (N, K) of N samples are wanted."
-        )
-    count = tried.shape[1]
+    count = _outputs(numbers, what, sampler)
     names = getattr(module, "names", None)
     if names is None:
         names = [name] if count == 1 else [f"{name}{place}" for place in range(count)]
+    if not isinstance(names, list | tuple):
+        raise UserError(f"{what}, whose names are {names!r}; a list with one for each output is wanted.")
     if len(names) != count:
-        raise UserError(
-            f"attributes.{name} is {type(module).__name__}, which has {len(names)} names for {count} outputs; give each"
-            " one."
-        )
+        raise UserError(f"{what}, which has {len(names)} names for {count} outputs; give each one.")
     return Scores(tuple(map(str, names)), numbers, numbers)
+
+
+def _outputs(numbers: Callable[[Tensor], Tensor], what: str, sampler: Sampler) -> int:
+    """How many numbers a module of one's own gives of each sample, by a trial. Raises UserError, beginning with `what`,
+    for outputs of another shape, and where they or their gradients can't be had.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        samples = sampler.sample(2).to(sampler.device).clone().requires_grad_()
+        try:
+            tried = numbers(samples)
+        except Exception as error:  # a module of one's own may raise anything
+            shape = tuple(samples.shape)
+            raise UserError(f"{what}, which can't take this generator's samples {shape}: {reason(error)}.") from error
+        if not isinstance(tried, Tensor) or tried.ndim != 2 or len(tried) != 2 or not tried.is_floating_point():
+            given = f"shape {tuple(tried.shape)}" if isinstance(tried, Tensor) else f"kind {type(tried).__name__}"
+            raise UserError(
+                f"{what}, whose outputs for two samples are of {given}, but numbers (N, K) of N samples are wanted."
+            )
+        try:
+            torch.autograd.grad(tried.sum(), samples)
+        except Exception as error:  # and its own backward pass may, too
+            raise UserError(
+                f"{what}, whose outputs have no gradient with regard to the samples, which edits go along"
+                f" ({reason(error)}); leave out what breaks it, such as detach, rounding, argmax or torch.no_grad."
+            ) from error
+    return tried.shape[1]
 
 
 def joined(found: Sequence[Scores]) -> Scores:

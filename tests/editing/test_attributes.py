@@ -109,7 +109,7 @@ def test_data_without_classes(labels: Tensor | None, told: str) -> None:
 class Own(nn.Module):
     """The first numbers of a sample."""
 
-    def __init__(self, count: int | None, names: list[str] | None = None) -> None:
+    def __init__(self, count: int | None, names: object = None) -> None:
         super().__init__()
         self.count = count
         if names is not None:
@@ -117,6 +117,11 @@ class Own(nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         return samples.flatten(1)[:, 0 if self.count is None else slice(self.count)]
+
+
+class Detached(Own):
+    def forward(self, samples: Tensor) -> Tensor:
+        return super().forward(samples).detach()
 
 
 def test_a_module_of_ones_own() -> None:
@@ -140,6 +145,12 @@ def test_a_module_of_ones_own() -> None:
     [
         (nn.Identity(), r"^attributes\.mine is Identity, whose outputs for two samples are of shape \(2, 1, 8, 8\)"),
         (Own(2, ["a"]), r"^attributes\.mine is Own, which has 1 names for 2 outputs"),
+        (Own(2, 3), r"^attributes\.mine is Own, whose names are 3; a list with one for each output is wanted"),
+        (
+            nn.Linear(3, 2),
+            r"^attributes\.mine is Linear, which can't take this generator's samples \(2, 1, 8, 8\): .*mat1",
+        ),
+        (Detached(None), r"^attributes\.mine is Detached, whose outputs have no gradient .* \(element 0"),
     ],
 )
 def test_modules_that_give_no_numbers(module: nn.Module, told: str) -> None:
