@@ -170,6 +170,8 @@ def read_pictures(sampler: "Sampler", path: str, count: int) -> "Mapping[str, Te
     if not os.path.exists(path):
         raise UserError(f"means.picture is {path}, which does not exist.")
     folder = Path(path)
+    if not folder.is_file() and not folder.is_dir():  # a pipe that nobody writes to would be waited for
+        raise UserError(f"means.picture is {path}, which is neither a file nor a folder; name a picture or a folder.")
     try:
         files = [folder / name for name in find_pictures(Folder(folder)).names[:count]] if folder.is_dir() else [folder]
     except UserError as error:

@@ -1,6 +1,7 @@
 """The command `edit`: what it draws, prints and writes, and what it answers where nothing can be edited."""
 
 import csv
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -175,7 +176,9 @@ def test_what_can_not_be_edited(
 def test_what_is_no_picture(trained: Path, command: Command, here: Path) -> None:
     (here / "text.png").write_text("a text")
     (here / "empty").mkdir()
+    os.mkfifo(here / "pipe")
     for name, told in (
+        ("pipe", "which is neither a file nor a folder"),
         ("text.png", "can't be read as a picture"),
         ("empty", "means.picture is empty, but there are no"),
     ):
