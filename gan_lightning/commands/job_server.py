@@ -8,6 +8,8 @@ is for its sweep to start.
 """
 
 import atexit
+import gc
+import io
 import json
 import os
 import socket
@@ -122,10 +124,20 @@ def end(job: Callable[[Asked], int], asked: Asked) -> NoReturn:
     except BaseException:  # of whatever kind
         traceback.print_exc()
     threading._shutdown()  # type: ignore[attr-defined]  # waits for threads as the end of a process does
+    atexit.unregister(gc.unfreeze)  # so that only what this job has made is looked through below
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
+    flush_files()
     os._exit(status)
+
+
+def flush_files() -> None:
+    """Writes what open files still hold, as giving them back would."""
+    for found in gc.get_objects():
+        with suppress(Exception):  # of whatever kind: closed, broken, or a class that answers oddly
+            if issubclass(type(found), io.IOBase):
+                found.flush()
 
 
 def why_not(files: set[str]) -> str | None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -189,3 +190,26 @@ def test_where_processes_cannot_be_adopted_nothing_is_forked(monkeypatch: pytest
     assert forking.job_server("1") is None
     monkeypatch.setattr(forking.sys, "platform", "darwin")
     assert forking.job_server(None) is None
+
+
+ENDS = """
+import gc, os, sys
+from gan_lightning.commands import job_server
+def job(asked):
+    job_server.closed = open("closed", "w")
+    job_server.closed.close()
+    job_server.broken = open("broken", "w")
+    job_server.broken.write("lost")
+    job_server.text, job_server.bytes = open("text", "w"), open("bytes", "wb")
+    job_server.text.write("all")
+    job_server.bytes.write(b"all")
+    os.close(job_server.broken.fileno())
+    return 3
+job_server.end(job, None)
+"""
+
+
+def test_what_files_still_hold_is_written_when_a_forked_job_ends(here: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDS], cwd=here, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (3, "")
+    assert ((here / "text").read_text(), (here / "bytes").read_bytes()) == ("all", b"all")
