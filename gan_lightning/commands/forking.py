@@ -32,7 +32,10 @@ class Forked:
     def poll(self) -> int | None:
         """What the process has ended with, negative for a signal; None while it runs."""
         if self.returncode is None:
-            found, status = os.waitpid(self.pid, os.WNOHANG)
+            try:
+                found, status = os.waitpid(self.pid, os.WNOHANG)
+            except ChildProcessError:  # somebody else has asked: as with subprocess.Popen, its folder tells the rest
+                found, status = self.pid, 0
             self.returncode = os.waitstatus_to_exitcode(status) if found else None
         return self.returncode
 
@@ -100,7 +103,11 @@ def job_server(threads: str | None) -> JobServer | None:
     """The job server of this process, whose jobs compute with so many threads; None where there can't be one."""
     if servers and servers[-1].threads == threads and servers[-1].process.poll() is None:
         return servers[-1]
-    if sys.platform != "linux" or not adopts(True):
+    if sys.platform != "linux":
+        return None
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:  # as whoever started this may: no job's end would be told
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if not adopts(True):
         return None
     environment = dict(os.environ) | ({} if threads is None else {"OMP_NUM_THREADS": threads})
     end_job_servers()

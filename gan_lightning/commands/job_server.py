@@ -12,6 +12,7 @@ import gc
 import io
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -45,6 +46,7 @@ class Asked(NamedTuple):
 
 def main(number: int) -> int:
     """Serves until the sweep has closed its end of the socket; in a job, returns the job's exit status."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else wait_for fails, where who started the sweep ignores it
     with socket.socket(fileno=number) as control:
         own = open_files()
         imported()

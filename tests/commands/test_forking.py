@@ -187,9 +187,21 @@ def test_no_job_starts_before_the_server_is_ready(monkeypatch: pytest.MonkeyPatc
 def test_where_processes_cannot_be_adopted_nothing_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forking, "servers", [])
     monkeypatch.setattr(forking.ctypes, "CDLL", lambda name: type("C", (), {"prctl": lambda self, *given: -1})())
-    assert forking.job_server("1") is None
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        assert forking.job_server("1") is None
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL  # else no job's end would be told
+    finally:
+        signal.signal(signal.SIGCHLD, before)
     monkeypatch.setattr(forking.sys, "platform", "darwin")
     assert forking.job_server(None) is None
+
+
+def test_a_job_that_somebody_else_has_waited_for_has_ended() -> None:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    job = Forked(process.pid)
+    assert (job.poll(), job.poll()) == (0, 0)
 
 
 ENDS = """
@@ -213,3 +225,19 @@ def test_what_files_still_hold_is_written_when_a_forked_job_ends(here: Path) -> 
     ended = subprocess.run([sys.executable, "-c", ENDS], cwd=here, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (3, "")
     assert ((here / "text").read_text(), (here / "bytes").read_bytes()) == ("all", b"all")
+
+
+SERVES = """
+import signal, socket
+from gan_lightning.commands import job_server
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+job_server.imported = lambda: job_server.wait_for(job_server.os.fork() or job_server.os._exit(0))
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+ours.shutdown(socket.SHUT_WR)
+raise SystemExit(job_server.main(theirs.detach()))
+"""
+
+
+def test_the_server_waits_though_its_children_are_ignored_by_who_started_it() -> None:
+    ended = subprocess.run([sys.executable, "-c", SERVES], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
