@@ -62,13 +62,13 @@ def main(arguments: list[str]) -> int:
         return 0
     own, overrides = split(arguments)
     options = Importing(**read_options(CONF / "import.yaml", own, f"{__name__}.{Importing.__name__}"))
+    out = wanted(options.out, own, is_file=True)
     given = read_map(options.map)
     sources, overrides = with_plugins(Sources("train"), with_paths(overrides))
     config = without_hydra(compose(sources, overrides, TRAINING))
     if OmegaConf.select(config, "dataset.conditions"):
         raise UserError("dataset.conditions are numbers of the data, which import doesn't read; name classes, or none.")
     generator, plan = adopted(options, given, config)
-    out = wanted(options.out, own)
     save(generator, config, out, Path(options.file))
     print("\n".join(printable(line) for line in lines(plan)))
     print(printable(out))
@@ -78,13 +78,15 @@ def main(arguments: list[str]) -> int:
 def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """The arguments for keys of conf/import.yaml, with the first, the file, as one of them; and those of training.
 
-    Raises UserError if no file comes first, or if there is none of that name.
+    Raises UserError if no file comes first, if there is none of that name, or if it is a folder.
     """
     first, *others = arguments or [""]
     if first.partition("=")[0] in OWN and not os.path.exists(first):
         first, others = "", list(arguments)
     own = [*([f"file={first}"] if first else []), *(text for text in others if text.partition("=")[0] in OWN)]
     path = next((text.partition("=")[2] for text in own if text.startswith("file=")), "")
+    if os.path.isdir(os.path.expanduser(path)):
+        raise UserError(f"import takes a file of weights, but {path} is a folder; name the file in it.")
     if not os.path.isfile(os.path.expanduser(path)):
         parent = Path(path).parent
         siblings = [str(sibling) for sibling in parent.glob("*")] if path and parent.is_dir() else []
@@ -99,13 +101,21 @@ def read_map(file: str | None) -> Map:
         return Map({}, [])
     try:
         content = yaml.safe_load(read_text(Path(file), MOST_BYTES)) or {}
+    except RecursionError as error:
+        raise UserError(f"map is {file}, which can't be read (it is nested too deeply).") from error
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"map is {file}, which can't be read ({reason(error)}).") from error
     ignored = content.pop(IGNORED, []) if isinstance(content, dict) else None
     are_names = isinstance(content, dict) and isinstance(ignored, list)
-    if not are_names or not all(isinstance(name, str) for name in [*content, *content.values(), *(ignored or [])]):
+    others = (
+        [name for name in [*content, *content.values(), *ignored] if not isinstance(name, str)] if are_names else []
+    )
+    if not are_names or others:
+        quoted = " Names that YAML takes for numbers are quoted, as in layers.0: '0'."
+        is_number = any(isinstance(name, int | float) for name in others)
         raise UserError(
             f"map is {file}, but expected are names, as in layers.3: main.4, and a list of such for {IGNORED}."
+            f"{quoted if is_number else ''}"
         )
     return Map(content, ignored or [])
 
@@ -148,11 +158,17 @@ def adopted(options: Importing, given: Map, config: DictConfig) -> "tuple[Genera
 
 
 def require_samples(generator: Any, config: DictConfig, path: Path) -> None:
-    """Raises UserError unless the generator makes finite samples of the configuration's shape."""
+    """Raises UserError unless the generator makes finite samples of the configuration's shape of its latents."""
     from gan_lightning.config.build import build
     from gan_lightning.sampling.sampler import Sampler
 
-    sample = Sampler(generator, build(config, "model.latents", config.plugins)).sample(2)
+    try:
+        sample = Sampler(generator, build(config, "model.latents", config.plugins)).sample(2)
+    except ValueError as error:  # of a prior
+        name = config.latents._target_.rpartition(".")[2]
+        raise UserError(
+            f"latents are {name}, which don't fit network={config.network.name}: {reason(error)}."
+        ) from error
     if list(sample.shape[1:]) != list(config.data.sample_shape):
         raise UserError(
             f"network={config.network.name} makes samples of shape {list(sample.shape[1:])}, but dataset.sample_shape"

@@ -85,7 +85,6 @@ def test_what_would_be_run_is_refused(command: Command, here: Path, content: Any
         (["g.pth", "prat=G"], "prat=G: there is no key prat."),
         (["g.pth", "map=map.yaml"], "map is map.yaml, which can't be read"),
         (["g.pth", "map=list.yaml"], "map is list.yaml, but expected are names"),
-        (["g.pth", "map=text.yaml"], "map is text.yaml, but expected are names"),
         (["g.pth", "network=mlp,dcgan"], "network=mlp,dcgan"),
         (
             ["g.pth", *MLP, "network.latent_dim=8"],
@@ -95,6 +94,15 @@ def test_what_would_be_run_is_refused(command: Command, here: Path, content: Any
         (["g.pth", "network=course", "dataset.sample_shape=[1,8,8]"], "images of 28x28 pixels"),
         (["nan.pth", *MLP], "nan.pth has weights whose samples are not finite numbers."),
         (["text.yaml", *MLP], "text.yaml can't be read as weights"),
+        (
+            ["g.pth", *MLP, "latents._target_=gan_lightning.sampling.Coded"],
+            "latents are Coded, which don't fit network=mlp: latents of 7 numbers have no room for codes of 12; use a",
+        ),
+        (["g.pth", *MLP, "out=."], "out is ., which is a folder; expected is the name of a file, as in out=./NAME."),
+        (["g.pth", *MLP, "out=.."], "out is .., which is a folder"),
+        (["g.pth", "map=deep.yaml"], "map is deep.yaml, which can't be read (it is nested too deeply)."),
+        (["g.pth", "map=text.yaml"], "Names that YAML takes for numbers are quoted, as in layers.0: '0'."),
+        (["folder", "network=mlp"], "import takes a file of weights, but folder is a folder; name the file in it."),
         (["g.pth", *MLP, "out=text.yaml/g"], "out is text.yaml/g, which can't be written"),
     ],
 )
@@ -102,6 +110,8 @@ def test_mistakes(command: Command, here: Path, arguments: list[str], message: s
     state = foreign().state_dict()
     torch.save({"G": state}, "g.pth")
     torch.save({name: value * float("nan") for name, value in state.items()}, "nan.pth")
+    Path("folder").mkdir()
+    Path("deep.yaml").write_text("[" * 5000)
     Path("list.yaml").write_text("[a]")
     Path("text.yaml").write_text("layers.0: 3")
     before = sorted(here.iterdir())
