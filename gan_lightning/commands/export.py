@@ -45,7 +45,9 @@ def main(arguments: list[str]) -> int:
         return 0
     options = Exporting(**read_options(CONF / "export.yaml", arguments, f"{__name__}.{Exporting.__name__}"))
     out = place(options)
-    find_generator(options.run)  # before torch, whose import takes seconds, is imported
+    source = find_generator(options.run)  # before torch, whose import takes seconds, is imported
+    if out.exists() and out.samefile(source):
+        raise UserError(f"out is {out}, the run's own generator, which export doesn't replace; choose another name.")
     require_packages(options.format)
 
     from gan_lightning.commands.model_card import card
@@ -92,6 +94,6 @@ def write(options: Exporting, sampler: "Sampler", out: Path) -> str:
         file = read_generator(find_generator(options.run))
         parts = {"generator": file.generator, "latents": file.latents}
         facts = (sampler.iteration or 0, file.classes, file.units, file.conditions, file.origin)
-        save_generator(sampler.network, parts, out, *facts)
+        save_generator(sampler.network, parts, out, *facts, weights=options.weights)
         return "The weights are those that the sampler draws with, bit by bit."
     return exporting.export(sampler, out, options.format, options.pixels)

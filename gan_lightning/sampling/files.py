@@ -68,9 +68,11 @@ def save_generator(
     units: Units | None = None,
     conditions: Conditions | None = None,
     origin: Mapping[str, Any] | None = None,
+    weights: Weights = "ema",
 ) -> None:
-    """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`, the names
-    of its classes, the units of its samples and the `origin` of its weights, plain data, if there are any.
+    """Writes a generator's weights; in the file's metadata, the nodes `generator` and `latents` of `config`, which
+    `weights` of a run they are, the names of its classes, the units of its samples and the `origin` of its weights,
+    plain data, if there are any.
 
     Of `conditions`, the rows are written beside the weights. Earlier releases, which would take them for classes, read
     no such file, and all others.
@@ -79,7 +81,7 @@ def save_generator(
         "format": formats.GENERATOR if conditions is None else formats.CONDITIONED,
         "version": __version__,
         "config": json.dumps({name: config[name] for name in ("generator", "latents")}),
-        "weights": "ema",
+        "weights": weights,
         "iteration": str(iteration),
         "classes": json.dumps(list(classes)),
     }

@@ -2,17 +2,20 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from torch_fidelity.generative_model_onnx import GenerativeModelONNX
 from typechecking import unchecked
 
 from gan_lightning import load_generator
 from gan_lightning.commands import exporting
 from gan_lightning.config.places import CONF
+from gan_lightning.errors import RunFailed
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.pictures import to_pixels
 from gan_lightning.sampling.drawing import draw_latents
@@ -84,6 +87,16 @@ def test_weights_alone(command: Command, here: Path) -> None:
     assert torch.equal(load_generator("generator.safetensors").sample(4), expected.sample(4))
     assert not torch.equal(expected.sample(4), load_generator(RUN).sample(4))
     assert read_generator(here / "generator.safetensors").iteration == 20
+    with safe_open("generator.safetensors", framework="pt") as file:
+        assert file.metadata()["weights"] == "raw"
+
+
+def test_a_runs_own_generator_is_not_replaced(command: Command, conditional: Path) -> None:
+    before = conditional.read_bytes()
+    outcome = command("export", f"run={conditional}", "format=safetensors", f"out={conditional}")
+    assert (outcome.status, outcome.out) == (2, "")
+    assert outcome.err.startswith(f"out is {conditional}, the run's own generator, which export doesn't replace;")
+    assert conditional.read_bytes() == before
 
 
 def test_what_computes_something_else_is_not_written(
@@ -97,6 +110,18 @@ def test_what_computes_something_else_is_not_written(
     assert outcome.err.startswith("What was exported differs by 2e-05 from what is sampled; nothing is written.")
     assert Path("g.pt2").read_text() == "somebody's"
     assert not Path("g.pt2.md").exists()
+    monkeypatch.setattr(exporting, "read_program", lambda path: lambda *given: {}["gone"])
+    outcome = command("export", f"run={conditional}", "format=torch_export", "out=g.pt2")
+    assert outcome.status == 2
+    assert "MLPGenerator, can't be written and run as format=torch_export ('gone')" in outcome.err
+
+
+@pytest.mark.parametrize(("off", "passes"), [(1e-3, True), (3e-3, False)])
+def test_rounding_is_in_proportion_to_the_samples(conditional: Path, off: float, passes: bool) -> None:
+    sampler = load_generator(conditional)
+    sampler.network.register_forward_hook(lambda _, __, made: made + 150)  # as of points in units of their own
+    with nullcontext() if passes else pytest.raises(RunFailed, match="differs by 0"):
+        exporting.compared(sampler, lambda *given: sampler.network(*given).detach() + off, 2, pixels=False)
 
 
 @pytest.mark.parametrize(
