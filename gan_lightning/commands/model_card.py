@@ -10,8 +10,9 @@ from gan_lightning.config.trust import read_settings
 from gan_lightning.errors import UserError
 from gan_lightning.run_folder import CONFIG, find_generator
 from gan_lightning.runs import results
-from gan_lightning.samples import kind_of
+from gan_lightning.samples import Units, kind_of
 from gan_lightning.sampling.files import read_generator
+from gan_lightning.sampling.latents import Normal, Uniform
 from gan_lightning.studies.markdown import literal
 from gan_lightning.watching.loggers import fenced
 
@@ -56,7 +57,7 @@ def card(options: "Exporting", sampler: "Sampler", out: Path, parity: str) -> st
         "## Measured",
         *measured(found, sampler, options.weights),
         "## Use",
-        fenced("python", USES[options.format].format(name=out.name, inputs=example(options, sampler))),
+        use(options, sampler, out.name),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -110,6 +111,27 @@ def shapes(options: "Exporting", sampler: "Sampler") -> Iterator[str]:
     else:
         of = f"{kind_of(shape)}{' in [-1, 1]' if len(shape) == 3 else ''}"
         yield f"`samples`: float32 (n, {', '.join(map(str, shape))}), {of}"
+        if sampler.units is not None:
+            yield f"in the numbers of the data's files, x of `samples` is {', '.join(restored(sampler.units))}"
+
+
+def restored(units: Units) -> Iterator[str]:
+    """What leads from each number of a sample to those of the data's files; for all, for each channel, or by name."""
+    count = max(len(units.scale), len(units.shift), len(units.names), len(units.whole))
+    scale, shift, whole = (
+        each * count if len(each) == 1 else each for each in (units.scale, units.shift, units.whole or (False,))
+    )
+    for k in range(count):
+        name = f"{literal(units.names[k])}: " if units.names else f"{k}: " if count > 1 else ""
+        yield f"{name}`x * {scale[k]!r} + {shift[k]!r}`{' rounded' if whole[k] else ''}"
+
+
+def use(options: "Exporting", sampler: "Sampler", name: str) -> str:
+    """Code that draws samples; of a prior that takes more than a line, that there is none."""
+    inputs = example(options, sampler)
+    if inputs is None and options.format != "safetensors":
+        return f"There is no code here for latents drawn from {literal(sampler.latents)}."
+    return fenced("python", USES[options.format].format(name=name, inputs=inputs))
 
 
 def measured(found: "Results | None", sampler: "Sampler", weights: str) -> Iterator[str]:
@@ -138,17 +160,25 @@ def numbers(record: "Record") -> Iterator[str]:
         yield f"| {literal(name)} | {'-' if value is None else f'{value:.4g}'} | {interval} |"
 
 
-def example(options: "Exporting", sampler: "Sampler") -> str:
-    """The arguments by which samples are drawn, as code of a format."""
+def example(options: "Exporting", sampler: "Sampler") -> str | None:
+    """The arguments by which samples are drawn, as code of a format; None for a prior that isn't normal or uniform."""
+    prior = sampler.latents
+    if not isinstance(prior, Normal | Uniform):
+        return None
     latent_dim, classes = sampler.network.latent_dim, sampler.network.classes
     if options.format == "onnx":
         labels = f'"labels": numpy.random.randint({classes}, size=16)'
         if sampler.conditions is not None:
             labels = f'"labels": numpy.random.uniform(-1, 1, (16, {classes})).astype("float32")'
-        latents = f'"latents": numpy.random.randn(16, {latent_dim}).astype("float32")'
+        drawn = f"randn(16, {latent_dim})"
+        if isinstance(prior, Uniform):
+            drawn = f"uniform({-prior.bound}, {prior.bound}, (16, {latent_dim}))"
+        latents = f'"latents": numpy.random.{drawn}.astype("float32")'
     else:
         labels = f"torch.randint({classes}, (16,))"
         if sampler.conditions is not None:
             labels = f"torch.rand(16, {classes}) * 2 - 1"
         latents = f"torch.randn(16, {latent_dim})"
+        if isinstance(prior, Uniform):
+            latents = f"(torch.rand(16, {latent_dim}) * 2 - 1) * {prior.bound}"
     return f"{latents}, {labels}" if classes else latents

@@ -14,12 +14,16 @@ from typechecking import unchecked
 
 from gan_lightning import load_generator
 from gan_lightning.commands import exporting
+from gan_lightning.commands.export import Exporting
+from gan_lightning.commands.model_card import restored, shapes, use
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import RunFailed
 from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.pictures import to_pixels
+from gan_lightning.samples import Units
 from gan_lightning.sampling.drawing import draw_latents
 from gan_lightning.sampling.files import read_generator, save_generator
+from gan_lightning.sampling.latents import Coded, Normal, Uniform
 
 Command = Callable[..., Any]
 RUN = Path(__file__).parents[1] / "saved_runs" / "format_1"
@@ -79,6 +83,32 @@ def test_a_program_with_labels(command: Command, conditional: Path) -> None:
     assert "- `labels`: int64 (n,), 0 to 2: cat, \\*dog\\*, cow\n" in card
     assert '| began with | {"imported": "x.pth"} |' in card
     assert "| data set | not stated |" in card
+
+
+@pytest.mark.parametrize(
+    ("prior", "onnx", "program"),
+    [
+        (Normal(), 'numpy.random.randn(16, 3).astype("float32")', "generator(torch.randn(16, 3), "),
+        (Uniform(2.0), "numpy.random.uniform(-2.0, 2.0, (16, 3))", "generator((torch.rand(16, 3) * 2 - 1) * 2.0, "),
+        (Coded((2,), 1), "There is no code here for latents", "There is no code here for latents"),
+    ],
+)
+def test_the_cards_code_draws_from_the_prior(conditional: Path, prior: Any, onnx: str, program: str) -> None:
+    sampler = load_generator(conditional)
+    sampler.latents = prior
+    for format, expected in (("onnx", onnx), ("torch_export", program)):
+        options = Exporting(str(conditional), [], format, None, "ema", False, None)
+        assert expected in use(options, sampler, "g")
+
+
+def test_the_cards_units(conditional: Path) -> None:
+    units = Units((2.0, 0.5), (1.0, -3.0), ("width", "age"), (False, True))
+    sampler = load_generator(conditional)
+    sampler.units = units
+    options = Exporting(str(conditional), [], "onnx", None, "ema", False, None)
+    *_, told = shapes(options, sampler)
+    assert told.endswith(" is width: `x * 2.0 + 1.0`, age: `x * 0.5 + -3.0` rounded")
+    assert list(restored(Units((2.0,), (1.0,)))) == ["`x * 2.0 + 1.0`"]
 
 
 def test_weights_alone(command: Command, here: Path) -> None:
