@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal, Protocol
 
@@ -128,7 +128,7 @@ class Inversion:
 
     Of `restarts` starts, each sought from for `steps` steps of at most `rate` (`seek`), the nearest is taken: by its
     pixels, or by the features of the attributes. Without a label, the starts of a conditional generator take the
-    classes in turn.
+    classes in turn, at least one each, and the table has the class that was found.
     """
 
     picture: FilePath
@@ -146,27 +146,47 @@ class Inversion:
         samples = torch.cat([each[0] for each in found])
         targets = torch.stack(list(pictures.values()))
         errors = [float(squared_error(each.unsqueeze(0), to)) for each, to in zip(samples, targets, strict=True)]
-        rows = [(name, distance, error) for name, (*_, distance), error in zip(pictures, found, errors, strict=True)]
-        columns = ("picture", f"distance in {self.distance}", "squared error")
+        rows = [
+            (name, distance, error, *label)
+            for name, (*_, distance, label), error in zip(pictures, found, errors, strict=True)
+        ]
+        told = ("label",) if _has_classes(scene.sampler) else ()
+        columns = ("picture", f"distance in {self.distance}", "squared error", *told)
         latents = torch.stack([each[1] for each in found])
         return Edited(torch.stack([targets, samples], 1), latents, Table(columns, rows))
 
-    def _nearest(self, scene: Scene, picture: Tensor) -> tuple[Tensor, Tensor, float]:
-        """The sample (1, ...) nearest to a picture, its latents (1, d), and how far it is."""
-        starts = scene.sampler.draw(self.restarts, scene.seed, scene.truncation)
-        labels = scene.sampler.labels(self.restarts, scene.label, scene.seed)
-        decode, of = scene.decoder(labels), self._of(scene)
+    def starts(self, scene: Scene) -> int:
+        """How many there are for each picture: `restarts`, or more where not each class would have one."""
+        every = scene.label is None and _has_classes(scene.sampler)
+        return max(self.restarts, scene.sampler.network.classes) if every else self.restarts
+
+    def _nearest(self, scene: Scene, picture: Tensor) -> tuple[Tensor, Tensor, float, tuple[str, ...]]:
+        """The sample (1, ...) nearest to a picture, its latents (1, d), how far it is, and its class if it has one."""
+        started, of = replace(scene, n=self.starts(scene)), self._of(scene)
         target = of(picture.unsqueeze(0).to(scene.sampler.device)).squeeze(0)
-        found, distances = seek(
-            lambda at: squared_error(of(decode(at)), target).to(at.device), starts, self.steps, self.rate
-        )
+
+        def sought(starts: Tensor, decode: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+            return seek(lambda at: squared_error(of(decode(at)), target).to(at.device), starts, self.steps, self.rate)
+
+        found, distances = map(torch.cat, zip(*(sought(*part) for part in started.parts()), strict=True))
         best = distances.argmin()
-        told = None if labels is None else labels[best : best + 1]
+        told = None if started.labels is None else started.labels[best : best + 1]
         latents = found[best : best + 1]
-        return scene.sampler.decode(latents, told), latents, float(distances[best])
+        return scene.sampler.decode(latents, told), latents, float(distances[best]), _class_of(scene.sampler, told)
 
     def _of(self, scene: Scene) -> Callable[[Tensor], Tensor]:
         return scene.scores.features if self.distance == "features" else nn.Identity()
+
+
+def _has_classes(sampler: Sampler) -> bool:
+    return bool(sampler.network.classes) and sampler.conditions is None
+
+
+def _class_of(sampler: Sampler, label: Labels | None) -> tuple[str, ...]:
+    """The name of the class of a label (1,), or its number; nothing for a generator without classes."""
+    if label is None or not _has_classes(sampler):
+        return ()
+    return (sampler.classes[int(label)] if sampler.classes else str(int(label)),)
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,9 @@ class TestInversion:
         network = MLPGenerator(2, (3,), hidden_dim=8, blocks=1, norm="none", classes=3, label_input="concat")
         network.layers[0].weight.data[:, 2:] *= 20  # so that classes are far from each other
         picture = Sampler(network).sample(1, seed=3, label=2)[0]
-        edited = Inversion("p", restarts=6, steps=60).edit(scene_of(network, picture))
+        edited = Inversion("p", restarts=1, steps=60).edit(scene_of(network, picture))  # and yet one for each class
+        assert edited.table.columns[-1] == "label"
+        assert edited.table.rows[0][-1] == "2"
         told = Inversion("p", restarts=6, steps=60).edit(scene_of(network, picture, label=2))
         wrong = Inversion("p", restarts=6, steps=60).edit(scene_of(network, picture, label=0))
         errors = [float(squared_error(each.samples[0, 1:], picture)) for each in (edited, told, wrong)]
