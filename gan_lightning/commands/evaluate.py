@@ -9,7 +9,8 @@ import json
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gan_lightning.commands.out import writing
 from gan_lightning.config.check import check, require_made
 from gan_lightning.config.compose import compose, with_plugins
 from gan_lightning.config.containers import without_hydra
@@ -154,9 +154,10 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
             except FloatingPointError as error:
                 raise UserError(f"{run} can't be measured: {str(error).rstrip('.')}.") from error
             records.append({"iteration": sampler.iteration, **record})
-            keep(run, records[-1])
+            with kept(run, "its numbers are"):
+                write(run, records[-1])
             if config.shares:
-                progress.console.print(Text(mixtures(config, run, evaluator, sampler)), soft_wrap=True)
+                progress.console.print(Text(mixtures(config, run, evaluator, sampler, records[-1])), soft_wrap=True)
     return records
 
 
@@ -238,8 +239,10 @@ def evaluator_of(config: DictConfig, parts: DictConfig, opened: "dict[str, Evalu
     return opened[key]
 
 
-def mixtures(config: DictConfig, run: Path, evaluator: "Evaluator", sampler: "Sampler") -> str:
-    """Measures classifiers along mixtures of real and generated samples, and keeps the curve; returns it for people."""
+def mixtures(config: DictConfig, run: Path, evaluator: "Evaluator", sampler: "Sampler", record: "Record") -> str:
+    """Measures classifiers along mixtures of real and generated samples, and keeps the curve, with the protocol of the
+    run's record; returns it for people.
+    """
     from gan_lightning.commands import mixture
     from gan_lightning.metrics.classes import ClassifierAccuracy
 
@@ -248,21 +251,24 @@ def mixtures(config: DictConfig, run: Path, evaluator: "Evaluator", sampler: "Sa
     if lacking:
         return printable(f"{run}: shares are left out: {lacking}.")
     points = mixture.curve(evaluator.real, fake, config.shares, config.classifiers, config.seed)
-    with writing(run):
-        mixture.save(points, run)
+    with kept(run, "its mixtures are"):
+        mixture.save(points, record, config.classifiers, run)
     return mixture.told(points, run, config.classifiers)
 
 
-def keep(run: Path, record: "Record") -> None:
-    """Writes a record to the run's folder; where nothing can be written, it is said."""
+@contextmanager
+def kept(run: Path, what: str) -> Iterator[None]:
+    """For a block that writes what was measured to a run's folder: where that can't be, it is said, and nothing else
+    is lost.
+    """
     try:
         with told_in_a_paragraph(run):
-            write(run, record)
+            yield
     except OSError as error:
         # Without what would be told of a training that it ends.
         first = error.__cause__ if isinstance(error.__cause__, OSError) else error
         why = first.strerror or reason(first)
-        print(printable(f"{run} can't be written to ({why}): its numbers are not kept."), file=sys.stderr)
+        print(printable(f"{run} can't be written to ({why}): {what} not kept."), file=sys.stderr)
 
 
 def write(run: Path, record: "Record") -> None:

@@ -1,8 +1,8 @@
 """What generated samples are worth to a classifier: its accuracy along mixtures of them with real ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gan_lightning.errors import printable
 from gan_lightning.files import replacing
@@ -13,12 +13,13 @@ from gan_lightning.studies.markdown import csv_text
 from gan_lightning.studies.statistics import mean_interval
 
 CSV, PNG = "augmentation.csv", "augmentation.png"
-HEADS = ("real", "accuracy", "low", "high")
+PROTOCOL = ("samples", "reference", "split", "seed")  # of an evaluation's protocol
+HEADS = ("real", "accuracy", "low", "high", "weights", "iteration", *PROTOCOL, "classifiers")
 INCHES = (5, 3.5)
 
 
 class Point(NamedTuple):
-    """The mean accuracy at a share of real samples, and its 95 % interval over classifiers."""
+    """The mean accuracy at a share of real samples, and its 95 % interval over classifiers, cut to [0, 1]."""
 
     share: float
     accuracy: float
@@ -32,14 +33,18 @@ def curve(real: Observed, fake: Observed, shares: Sequence[float], classifiers: 
     for share in shares:
         found = [mixture_accuracy(real, fake, share, mix(seed, number)) for number in range(classifiers)]
         low, high = mean_interval(found)
-        points.append(Point(share, sum(found) / len(found), low, high))
+        points.append(Point(share, sum(found) / len(found), max(0.0, low), min(1.0, high)))
     return points
 
 
-def save(points: Sequence[Point], folder: Path) -> None:
-    """Writes the curve into a run's folder, as a table and as a picture."""
+def save(points: Sequence[Point], record: Mapping[str, Any], classifiers: int, folder: Path) -> None:
+    """Writes the curve into a run's folder, as a picture and as a table, whose columns say how it was measured.
+
+    `record` is the run's evaluation on the same samples.
+    """
+    told = (record["weights"], record["iteration"], *(record["protocol"][name] for name in PROTOCOL), classifiers)
     with replacing(folder / CSV, lasting=False) as temporary:
-        temporary.write_text(csv_text(HEADS, points), encoding="utf-8")
+        temporary.write_text(csv_text(HEADS, [(*point, *told) for point in points]), encoding="utf-8")
     from matplotlib.figure import Figure
 
     figure = Figure(INCHES, layout="constrained")

@@ -49,10 +49,11 @@ def test_the_curve_falls_with_wrong_labels(tmp_path: Path) -> None:
     assert points[0].accuracy < 0.1
     assert points[1].accuracy > 0.9
     assert points == mixture.curve(real, wrong, [0.0, 1.0], classifiers=2, seed=1)
-    mixture.save(points, tmp_path)
+    protocol = {"samples": 64, "reference": 64, "split": "train", "seed": 1}
+    mixture.save(points, {"weights": "ema", "iteration": 7, "protocol": protocol}, 2, tmp_path)
     with (tmp_path / "augmentation.csv").open() as file:
-        rows = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-    assert [(row["real"], row["accuracy"], row["low"], row["high"]) for row in rows] == [tuple(p) for p in points]
+        rows = list(csv.DictReader(file))
+    assert [tuple(float(row[name]) for name in ("real", "accuracy", "low", "high")) for row in rows] == points
     assert (tmp_path / "augmentation.png").read_bytes()[:4] == b"\x89PNG"
     assert mixture.told(points, tmp_path / "run", 2).startswith("run: accuracy of classifiers (2 seeds)")
 
@@ -67,8 +68,23 @@ def test_evaluate_draws_it(command: Callable[..., Any], tiny: tuple[str, ...], h
     assert outcome.status == 0
     assert "run: accuracy of classifiers (2 seeds) by their share of real samples" in outcome.err
     head, *rows = (here / "run" / "augmentation.csv").read_text().splitlines()
-    assert (head, len(rows)) == ("real,accuracy,low,high", 2)
-    assert (here / "run" / "augmentation.png").is_file()
+    assert head == "real,accuracy,low,high,weights,iteration,samples,reference,split,seed,classifiers"
+    assert [row.split(",", 4)[-1] for row in rows] == ["ema,1,40,60,train,0,2"] * 2
+    (here / "run" / "augmentation.png").unlink()
+    (here / "run" / "augmentation.csv").unlink()
+    (here / "run" / "augmentation.csv").mkdir()
+    outcome = command("evaluate", "run=run", *QUICK, "shares=[1]")
+    assert outcome.status == 0
+    assert "run can't be written to (Is a directory): its mixtures are not kept." in outcome.err
+    assert "40 samples of seed 0" in outcome.out
+
+
+def test_intervals_are_of_accuracies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Student's t would go beyond 0 and 1."""
+    found = iter([1.0, 0.5, 0.0, 0.5])
+    monkeypatch.setattr(mixture, "mixture_accuracy", lambda *told: next(found))
+    points = mixture.curve(observed(4, 0), observed(4, 0), [0.0, 1.0], classifiers=2, seed=1)
+    assert [(each.low, each.high) for each in points] == [(0, 1), (0, 1)]
 
 
 def test_without_labels_it_is_left_out(command: Callable[..., Any], run: Path) -> None:
