@@ -86,18 +86,18 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def kind_of(out: str) -> str:
-    """The ending of a name by which samples are written, one of SINGLE, or "" for a folder.
+def kind_of(out: str, endings: Sequence[str] = SINGLE) -> str:
+    """The ending of a name by which samples are written, one of `endings`, or "" for a folder.
 
     Raises UserError for another file's ending, unless there is such a folder or a / says that it is to be one.
     """
     ending = Path(out).suffix.lower()
-    if ending in SINGLE and not out.endswith("/"):
+    if ending in endings and not out.endswith("/"):
         return ending
     if ENDING.fullmatch(ending) and not out.endswith("/") and not os.path.isdir(out):
         raise UserError(
-            f"out is {out}, but no {ending} is written; there are {', '.join(SINGLE)}, and a folder of that name is"
-            f" {typed('out', f'{out}/')}.{did_you_mean(ending, SINGLE)}"
+            f"out is {out}, but no {ending} is written; there are {', '.join(endings)}, and a folder of that name is"
+            f" {typed('out', f'{out}/')}.{did_you_mean(ending, endings)}"
         )
     return ""
 

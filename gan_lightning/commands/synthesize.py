@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from gan_lightning.commands.out import wanted, writing
-from gan_lightning.commands.sample import TABLES, by_step
+from gan_lightning.commands.sample import TABLES, by_step, kind_of
 from gan_lightning.config.options import read_options
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError, printable, require_memory
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         return 0
     options = Synthesizing(**read_options(CONF / "synthesize.yaml", arguments, f"{__name__}.{Synthesizing.__name__}"))
     out = wanted(options.out, arguments)
-    kind = Path(options.out).suffix.lower()
+    kind = kind_of(options.out, (*TABLES, ARRAYS))
     if kind not in (*TABLES, ARRAYS) and out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"out is {out}, which is there already; name a new folder, so that nothing is mixed with it.")
     find_generator(options.run)  # before torch, whose import takes seconds, is imported
@@ -101,9 +101,11 @@ def draw(options: Synthesizing, sampler: "Sampler") -> "list[Tensor]":
 def folder_names(sampler: "Sampler") -> list[str]:
     """A name for the folder of each class: its own if all can be a folder's, and differ where case doesn't count.
 
-    Otherwise their numbers, in as many digits as the last has, so that ImageFolder, which sorts them, gives the same.
+    Otherwise their numbers. Numbers have as many digits each, so that ImageFolder, which sorts texts, keeps the order.
     """
     names = list(sampler.classes)
+    if all(name.isascii() and name.isdigit() for name in names):
+        names = [name.zfill(max(map(len, names))) for name in names]
     if names and all(map(PLAIN.fullmatch, names)) and len({name.casefold() for name in names}) == len(names):
         return names
     digits = len(str(sampler.network.classes - 1))

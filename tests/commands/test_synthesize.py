@@ -62,8 +62,9 @@ def test_names_that_are_no_folders(
     ]
 
 
-def test_numbers_sort_as_classes(command: Command, generator: Callable[..., Path]) -> None:
-    assert command("synthesize", f"run={generator((1, 8, 8), 11, ())}", "n=11").status == 0
+@pytest.mark.parametrize("names", [(), tuple(map(str, range(11)))])
+def test_numbers_sort_as_classes(command: Command, generator: Callable[..., Path], names: Sequence[str]) -> None:
+    assert command("synthesize", f"run={generator((1, 8, 8), 11, names)}", "n=11").status == 0
     assert ImageFolder("synthetic").classes == [f"{number:02d}" for number in range(11)]
 
 
@@ -87,6 +88,8 @@ def test_points(command: Command, generator: Callable[..., Path], here: Path) ->
     [
         ((2,), 0, "x.csv", "whose generator was told no labels (conditioning=none); labelled data take one that"),
         ((2,), 3, "x", "out is x, but these samples are no images; name a .csv, a .parquet or a .npz."),
+        ((1, 8, 8), 3, "x.png", "out is x.png, but no .png is written; there are .csv, .parquet, .npz, and a folder"),
+        ((1, 8, 8), 3, "x.cvs", "Did you mean .csv?"),
         ((1, 8, 8), 3, "x.csv", "out is x.csv, but images don't fit in a table; name a folder or a .npz."),
     ],
 )
