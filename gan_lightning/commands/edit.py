@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gan_lightning.commands.evaluate import require_fitting, with_data
 from gan_lightning.commands.help import described
-from gan_lightning.commands.out import writing
+from gan_lightning.commands.out import wanted, writing
 from gan_lightning.commands.sample import FILMS, JPEG, film, kind_of, picture, save_array, save_picture
 from gan_lightning.config.check import check, require_made
 from gan_lightning.config.compose import compose, with_plugins
@@ -26,7 +26,7 @@ from gan_lightning.config.places import CONF
 from gan_lightning.config.schema import Builds, Node
 from gan_lightning.config.sources import Sources
 from gan_lightning.errors import UserError, printable, reason, require_memory
-from gan_lightning.files import replacing, unused
+from gan_lightning.files import replacing
 from gan_lightning.paths import with_paths
 from gan_lightning.run_folder import CONFIG, find_generator
 from gan_lightning.types import Count, FilePath, PositiveFloat, Seed
@@ -90,8 +90,7 @@ def main(arguments: list[str]) -> int:
 
     sampler = load_generator(config.run, config.weights, config.device, config.plugins)
     edited = edit(config, sampler, generator.parent)
-    # Nobody has asked for what has the name that is taken without one.
-    out = Path(config.out) if any(text.startswith("out=") for text in arguments) else unused(Path(config.out))
+    out = wanted(config.out, arguments)
     if edited.table is not None:
         show(edited.table)
     save(edited, sampler, out, kind)
