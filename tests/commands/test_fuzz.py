@@ -48,7 +48,7 @@ LENGTHS = ("trainer.max", "trainer.min", "trainer=", "dataset.iterations", "trai
 CONFIG = compose(Sources("train"), [], TRAINING)
 KEYS = [*keys(CONFIG), *keys(CONFIG, of_hydra=True)]
 OPTIONS = {folder.name: [file.stem for file in folder.glob("*.yaml")] for folder in CONF.iterdir() if folder.is_dir()}
-COMMANDS = ("sample", "edit", "evaluate", "report", "cache")
+COMMANDS = ("sample", "edit", "evaluate", "report", "cache", "synthesize", "export", "import")
 OTHERS = {name: [str(key) for key in OmegaConf.load(CONF / f"{name}.yaml")] for name in COMMANDS}
 BASE = {
     "sample": ["run={run}"],
@@ -56,6 +56,9 @@ BASE = {
     "evaluate": ["run={run}", "samples=50", "reference=50", "intervals=0", "metric=[sliced]"],
     "report": ["runs={run}", "out=report"],
     "cache": [],
+    "synthesize": ["run={run}", "n=2"],
+    "export": ["run={run}", "format=safetensors"],
+    "import": ["{run}/generator.safetensors"],
 }
 NAMES = sorted({option for options in OPTIONS.values() for option in options})
 FLAGS = [
