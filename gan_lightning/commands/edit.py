@@ -123,9 +123,14 @@ def edit(config: DictConfig, sampler: "Sampler", run: Path) -> "Edited":
         partial(data_of, config, sampler, run),
         partial(read_pictures, sampler),
     )
-    each = 4 * sampler.network.latent_dim + 3 * sampler.sample(1, config.seed, scene.label).nbytes
-    require_memory(f"n is {config.n}, whose samples together", config.n * each, "edit fewer at a time, by other seeds")
-    edited: Edited = built["means"].edit(scene)
+    means, sample = built["means"], sampler.sample(1, config.seed, scene.label).nbytes
+    held = means.held(scene)
+    require_memory(
+        f"n is {config.n}, and all that means makes of it, {held.samples} samples and {held.latents} latents,",
+        held.latents * 4 * sampler.network.latent_dim + held.samples * 3 * sample,
+        "edit fewer at a time, by other seeds, or in fewer steps or frames",
+    )
+    edited: Edited = means.edit(scene)
     if not edited.samples.isfinite().all():
         raise UserError(
             "The edit has left all that the generator knows: its samples are not finite. Make its steps smaller."

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, NamedTuple, Protocol
 
 import torch
 from jaxtyping import Float
@@ -13,9 +13,9 @@ from torch.nn.functional import one_hot
 
 from gan_lightning.editing.ascent import Change, Score, changes, climb
 from gan_lightning.editing.attributes import Scores
-from gan_lightning.editing.directions import closed_form_directions
+from gan_lightning.editing.directions import closed_form_directions, first_weights
 from gan_lightning.editing.inversion import seek, squared_error
-from gan_lightning.editing.scene import Edited, Scene, Table
+from gan_lightning.editing.scene import AT_ONCE, Edited, Scene, Table
 from gan_lightning.errors import UserError
 from gan_lightning.networks.layers import Labels
 from gan_lightning.sampling.sampler import Label, Sampler
@@ -30,7 +30,15 @@ from gan_lightning.types import (
     check_ranges,
 )
 
+SHOWN = 4  # directions
 Frames = Annotated[int, Range(low=2, high=1000)]
+
+
+class Held(NamedTuple):
+    """Numbers of latents and of samples."""
+
+    latents: int
+    samples: int
 
 
 class Means(Protocol):
@@ -38,6 +46,10 @@ class Means(Protocol):
 
     def edit(self, scene: Scene) -> Edited:
         """Raises UserError for what the user can mend."""
+        ...
+
+    def held(self, scene: Scene) -> Held:
+        """What it holds in memory at once, so that too much is refused before anything is made."""
         ...
 
 
@@ -66,6 +78,10 @@ class Ascent:
         check_ranges(self)
         if self.steps + self.down == 0:
             raise ValueError("steps and down are both 0, so that nothing would change")
+
+    def held(self, scene: Scene) -> Held:
+        stages = self.steps + self.down + 1
+        return Held(scene.n * stages, min(scene.n, self.rows) * min(stages, self.frames) + min(scene.n, AT_ONCE))
 
     def edit(self, scene: Scene) -> Edited:
         scores = scene.scores
@@ -101,18 +117,24 @@ def _score(scores: Scores, decode: Callable[[Tensor], Tensor], latents: Tensor) 
 class Directions:
     """Along the first `count` directions that the generator's weights enlarge most (`closed_form_directions`).
 
+    Without a count, they are SHOWN, or as many as there are.
+
     For each of them, a row of each sample, in `frames` stages from `distance` before it to `distance` behind it.
     """
 
-    count: Count = 4
+    count: Count | None = None
     distance: PositiveFloat = 3.0
     frames: Frames = 7
 
     def __post_init__(self) -> None:
         check_ranges(self)
 
+    def held(self, scene: Scene) -> Held:
+        count = self._count(scene) * self.frames * scene.n
+        return Held(count, count)
+
     def edit(self, scene: Scene) -> Edited:
-        directions, strengths = closed_form_directions(scene.sampler.network, self.count)
+        directions, strengths = closed_form_directions(scene.sampler.network, self._count(scene))
         offsets = torch.linspace(-self.distance, self.distance, self.frames).view(-1, 1, 1)
         paths = [scene.latents + offsets * direction for direction in directions]
         samples = torch.cat([scene.along(path) for path in paths])
@@ -120,6 +142,9 @@ class Directions:
         return Edited(
             samples, torch.cat([path.transpose(0, 1) for path in paths]), Table(("direction", "strength"), rows)
         )
+
+    def _count(self, scene: Scene) -> int:
+        return self.count or min(SHOWN, *first_weights(scene.sampler.network).shape)
 
 
 @dataclass(frozen=True)
@@ -140,13 +165,18 @@ class Inversion:
     def __post_init__(self) -> None:
         check_ranges(self)
 
+    def held(self, scene: Scene) -> Held:
+        starts = self.starts(scene)
+        # Of each start where it is, its gradient, Adam's two means, and the best so far.
+        return Held(scene.n + 5 * starts, 2 * scene.n + min(starts, AT_ONCE))
+
     def edit(self, scene: Scene) -> Edited:
         pictures = scene.read(self.picture, scene.n)
         found = [self._nearest(scene, picture) for picture in pictures.values()]
         samples = torch.cat([each[0] for each in found])
         targets = torch.stack(list(pictures.values()))
         errors = [float(squared_error(each.unsqueeze(0), to)) for each, to in zip(samples, targets, strict=True)]
-        rows = [
+        rows: list[tuple[str | float, ...]] = [
             (name, distance, error, *label)
             for name, (*_, distance, label), error in zip(pictures, found, errors, strict=True)
         ]
@@ -204,6 +234,10 @@ class BetweenLabels:
         check_ranges(self)
         if len(self.labels) < 2:
             raise ValueError(f"labels are {list(self.labels)}, but it takes two to go from one to the other")
+
+    def held(self, scene: Scene) -> Held:
+        count = scene.n * ((len(self.labels) - 1) * (self.frames - 1) + 1)
+        return Held(count, count)
 
     def edit(self, scene: Scene) -> Edited:
         if scene.label is not None:

@@ -123,6 +123,10 @@ class TestDirections:
             closed_form_directions(PlainGenerator(nn.Linear(3, 5), 3), 4)
         with pytest.raises(UserError, match="PlainGenerator has no linear layer or convolution of 3 inputs"):
             closed_form_directions(PlainGenerator(nn.Tanh(), 3), 1)
+        # By default, there are as many as there can be.
+        scene = Scene(Sampler(PlainGenerator(nn.Linear(2, 5), 2)), n=3)
+        assert Directions(frames=2).edit(scene).samples.shape == (6, 2, 5)
+        assert Directions(frames=2).held(scene) == (12, 12)
 
 
 def scene_of(network: nn.Module, picture: Tensor | None = None, **others: object) -> Scene:
@@ -167,6 +171,7 @@ class TestInversion:
         network = MLPGenerator(2, (3,), hidden_dim=8, blocks=1, norm="none", classes=3, label_input="concat")
         network.layers[0].weight.data[:, 2:] *= 20  # so that classes are far from each other
         picture = Sampler(network).sample(1, seed=3, label=2)[0]
+        assert Inversion("p", restarts=1).held(scene_of(network, picture)) == (8 + 5 * 3, 2 * 8 + 3)
         edited = Inversion("p", restarts=1, steps=60).edit(scene_of(network, picture))  # and yet one for each class
         assert edited.table.columns[-1] == "label"
         assert edited.table.rows[0][-1] == "2"
