@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
+from gan_lightning.config.containers import plain
 from gan_lightning.errors import UserError, printable
 from gan_lightning.metrics.weights import file_hash
 from gan_lightning.paths import whole
@@ -31,6 +32,7 @@ class Start(NamedTuple):
     iteration: int
     states: dict[str, dict[str, Tensor]]
     origin: Mapping[str, Any]
+    latents: Any  # the node of the prior that they were trained with; None where that isn't told
 
 
 def start_from(config: DictConfig, model: GAN) -> None:
@@ -56,6 +58,9 @@ def start_from(config: DictConfig, model: GAN) -> None:
         )
     if told:
         log.warning("%s", printable(f"init_from takes what fits of {start.path}, and leaves the rest: {some(told)}."))
+    if start.latents is not None and start.latents != (prior := plain(config)["latents"]):
+        told_of = f"init_from is {start.path}, trained with latents={start.latents}, but here they are {prior}"
+        log.warning("%s", printable(f"{told_of}; what doesn't fit must be learnt anew."))
     model.origin = {
         "init_from": str(start.path),
         "sha256": file_hash(start.path),
@@ -95,13 +100,14 @@ def read_start(path: Path) -> Start:
     else:
         generator = read_generator(file)
         both = {"generator": generator.weights, "ema_generator": generator.weights}
-        return Start(file, generator.iteration, both, generator.origin)
+        return Start(file, generator.iteration, both, generator.origin, generator.latents)
     state: dict[str, Tensor] = checkpoint.content["state_dict"]
     states = {
         name: {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
         for name in NETWORKS
     }
-    return Start(checkpoint.path, checkpoint.iteration, states, origin_in(checkpoint.content))
+    latents = checkpoint.content["config"].get("latents")
+    return Start(checkpoint.path, checkpoint.iteration, states, origin_in(checkpoint.content), latents)
 
 
 def misfitting(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:

@@ -51,6 +51,14 @@ def test_a_runs_networks_and_average(source: RunFolder, same: Any) -> None:
     assert not torch.equal(raw, average)
 
 
+@pytest.mark.parametrize("file", ["", "generator.safetensors"])
+def test_another_prior_is_told(source: RunFolder, caplog: pytest.LogCaptureFixture, file: str) -> None:
+    begun(f"init_from={source.path / file}")
+    assert "latents" not in caplog.text
+    begun(f"init_from={source.path / file}", "latents._target_=gan_lightning.sampling.Uniform")
+    assert "gan_lightning.sampling.Normal'}, but here they are {'_target_': 'gan_lightning.samp" in caplog.text
+
+
 def test_any_checkpoint_of_it(source: RunFolder, same: Any) -> None:
     model = begun(f"init_from={source.path / 'checkpoints' / 'previous.ckpt'}")
     before = source.checkpoint("previous")["state_dict"]
