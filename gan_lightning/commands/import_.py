@@ -108,7 +108,9 @@ def read_map(file: str | None) -> Map:
     ignored = content.pop(IGNORED, []) if isinstance(content, dict) else None
     are_names = isinstance(content, dict) and isinstance(ignored, list)
     others = (
-        [name for name in [*content, *content.values(), *ignored] if not isinstance(name, str)] if are_names else []
+        [name for name in [*content, *content.values(), *(ignored or [])] if not isinstance(name, str)]
+        if are_names
+        else []
     )
     if not are_names or others:
         quoted = " Names that YAML takes for numbers are quoted, as in layers.0: '0'."
