@@ -30,7 +30,7 @@ from torch.nn.functional import binary_cross_entropy
 
 from gan_lightning import GANDataModule, Sampler, load_generator, train
 from gan_lightning.data import Digits
-from gan_lightning.metrics import ClassCoverage, Classifier, FrechetDistance, PrecisionRecall
+from gan_lightning.metrics import ClassCoverage, Classifier, FrechetDistance, Metric, PrecisionRecall
 from gan_lightning.networks import CourseDiscriminator, CourseGenerator
 from gan_lightning.pictures import grid
 from gan_lightning.samples import as_floats
@@ -45,7 +45,7 @@ PASSES = 40
 HELD_OUT = 297
 SHOWN = 10  # images a row
 SAMPLES = 2000
-MEASURED = {"frechet": FrechetDistance(), "manifold": PrecisionRecall(), "classes": ClassCoverage()}
+MEASURED: dict[str, Metric] = {"frechet": FrechetDistance(), "manifold": PrecisionRecall(), "classes": ClassCoverage()}
 DECODER = {
     "_target_": "gan_lightning.networks.CourseGenerator",
     "latent_dim": 32,

@@ -143,7 +143,7 @@ def tiny_gan() -> GAN:
 
 
 def test_autocast_never_computes_with_weights_of_an_earlier_step():
-    """As trainer.precision=bf16-mixed has it: one block of autocast around all updates of an iteration."""
+    """One block around all updates, as a fast iteration has it; Lightning's own bf16-mixed keeps no casts."""
     together, apart = tiny_gan(), tiny_gan()
     real = torch.rand(8, 2)
     optimizer = together.configure_optimizers()[1]
