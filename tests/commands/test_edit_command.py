@@ -130,14 +130,14 @@ def test_a_generators_file_alone(trained: Path, command: Command, here: Path) ->
     assert command("edit", *wanted, "attributes=statistics", "means.attribute=width").status == 0
 
 
-def test_the_classifier_is_that_of_evaluations(trained: Path, command: Command, here: Path) -> None:
+def test_the_classifier_is_that_of_evaluations(run: Path, command: Command, here: Path) -> None:
     """One that a run's evaluations have trained is not trained again."""
     arguments = ("extractor=classifier", "extractor.steps=20", "extractor.width=2")
     short = ("samples=50", "reference=50", "intervals=0", "metric=[sliced]")
-    assert command("evaluate", f"run={trained}", *arguments, *short).status == 0
+    assert command("evaluate", f"run={run}", *arguments, *short).status == 0
     kept = list(here.parent.rglob("classifiers/*.safetensors"))
     assert len(kept) == 1
-    assert command("edit", f"run={trained}", "means.attribute=7", "means.steps=1", "n=1", *FAST).status == 0
+    assert command("edit", f"run={run}", "means.attribute=7", "means.steps=1", "n=1", *FAST).status == 0
     assert list(here.parent.rglob("classifiers/*.safetensors")) == kept
 
 

@@ -12,7 +12,6 @@ from gan_lightning.editing import SHAPES, Classes, Scene, Statistics, joined, sc
 from gan_lightning.networks import MLPGenerator, PlainGenerator
 from gan_lightning.samples import SampleSet, Units
 
-torch.manual_seed(0)
 IMAGES = Sampler(MLPGenerator(3, (1, 8, 8), hidden_dim=8, norm="none"))
 
 
@@ -63,7 +62,7 @@ def test_statistics_are_in_deviations_of_what_is_made() -> None:
     scores = Statistics().open(IMAGES, no_data)
     assert scores.names == SHAPES
     found = scores.of(IMAGES.sample(256))
-    torch.testing.assert_close(found.mean(0), torch.zeros(6), atol=1e-4, rtol=0)
+    torch.testing.assert_close(found.mean(0), torch.zeros(6), atol=1e-3, rtol=0)
     torch.testing.assert_close(found.std(0, correction=0), torch.ones(6), atol=1e-3, rtol=0)
 
 
