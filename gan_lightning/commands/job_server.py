@@ -125,7 +125,8 @@ def end(job: Callable[[Asked], int], asked: Asked) -> NoReturn:
         status = job(asked)
     except BaseException:  # of whatever kind
         traceback.print_exc()
-    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads as the end of a process does
+    # What the interpreter calls where a process ends, to wait for its threads; it has no public name, nor a type.
+    threading._shutdown()  # type: ignore[attr-defined]
     atexit.unregister(gc.unfreeze)  # so that only what this job has made is looked through below
     atexit._run_exitfuncs()
     sys.stdout.flush()
