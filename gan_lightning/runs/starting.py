@@ -80,11 +80,10 @@ def earlier(origin: Mapping[str, Any]) -> list[dict[str, Any]]:
     pending: list[Any] = [dict(origin)]
     while pending and len(found) < MOST_EARLIER:
         each = pending.pop(0)
-        before = each.get("before", []) if isinstance(each, Mapping) else []
-        found += (
-            [{name: value for name, value in each.items() if name != "before"}] if isinstance(each, Mapping) else []
-        )
-        pending = [*(before if isinstance(before, list) else [before]), *pending]
+        if isinstance(each, Mapping):
+            before = each.get("before", [])
+            found.append({name: value for name, value in each.items() if name != "before"})
+            pending = [*(before if isinstance(before, list) else [before]), *pending]
     return found
 
 
