@@ -37,6 +37,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from gan_lightning.losses.augmentations import Transformation
+from gan_lightning.losses.piecewise import AsProducts
 from gan_lightning.precision import gradients_precision, without_autocast
 from gan_lightning.ranks import drawn_like, std_of_ranks
 from gan_lightning.schedules import Scheduled, number, scheduled_fields
@@ -146,8 +147,10 @@ def input_gradients(critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Te
     """
     with gradients_precision(samples.device):
         samples = in_full_precision(samples).requires_grad_()
+        with AsProducts():
+            logits = critic(samples)
         # The sum over the batch gives each sample its own gradient, since no sample's logit depends on another sample.
-        (gradient,) = torch.autograd.grad(critic(samples).sum(), samples, create_graph=True)
+        (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
         return gradient.flatten(1)
 
 
