@@ -10,7 +10,7 @@ from typing import Any
 from gan_lightning.errors import UserError
 from gan_lightning.runs.results import Record
 from gan_lightning.studies.endings import FINISHED, RUNNING
-from gan_lightning.studies.studied import Configuration, StudiedRun
+from gan_lightning.studies.studied import Configuration, StudiedRun, among
 from gan_lightning.suggest import did_you_mean
 
 TRAINING, AFTERWARDS = "while training", "by evaluate"
@@ -159,15 +159,19 @@ def _section(
 ) -> Section:
     dataset, how, protocol = key
     is_single = len(runs) == sum(map(len, runs.values())) == 1  # of which all is told, however it has ended
+    members = [
+        each
+        for each in configurations
+        if id(each) in records or (dataset_of(each) == dataset and not any(map(records_of, each.runs)))
+    ]
     entries = []
-    for each in configurations:
-        if id(each) in records or (dataset_of(each) == dataset and not any(map(records_of, each.runs))):
-            known = records.get(id(each), {})
-            of_seeds = {
-                seed: (run, known.get(seed) if is_single or counts(run, how) else None)
-                for seed, run in runs[id(each)].items()
-            }
-            entries.append(Entry(each, of_seeds))
+    for each, named in zip(members, among(members), strict=True):
+        known = records.get(id(each), {})
+        of_seeds = {
+            seed: (run, known.get(seed) if is_single or counts(run, how) else None)
+            for seed, run in runs[id(each)].items()
+        }
+        entries.append(Entry(named, of_seeds))
     all_records = [record for each in records.values() for record in each.values()]
     metrics = [name for name in _names(all_records) if asked is None or name in asked]
     return Section(dataset, how, json.loads(protocol), entries, metrics, {m: _better(all_records, m) for m in metrics})

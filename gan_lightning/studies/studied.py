@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
 from pathlib import Path
@@ -176,14 +176,25 @@ def configurations(runs: Sequence[StudiedRun]) -> list[Configuration]:
         same = run.configuration if run.config else known.get(_key(told), _key(told))
         groups.setdefault((same, *(told.get(key, "") for key in apart)), []).append(run)
     all_told = [_told(min((run.overrides for run in group), key=len), apart) for group in groups.values()]
-    shared = set(all_told[0].items()).intersection(*(each.items() for each in all_told)) if all_told else set()
-    varied = [{key: value for key, value in each.items() if (key, value) not in shared} for each in all_told]
-    varied = varied if len(all_told) > 1 else all_told
+    varied = _apart(all_told)
     names = _names(varied, list(groups.values()))
     return [
         Configuration(name, tuple(group), each)
         for name, group, each in zip(names, groups.values(), varied, strict=True)
     ]
+
+
+def among(some: Sequence[Configuration]) -> list[Configuration]:
+    """Some of a study's configurations, named by what tells them from one another, and not from all the others."""
+    varied = _apart([each.varied for each in some])
+    names = _names(varied, [each.runs for each in some])
+    return [replace(each, name=name, varied=told) for each, name, told in zip(some, names, varied, strict=True)]
+
+
+def _apart(told: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """What was told less what all were told, if there are several."""
+    shared = set(told[0].items()).intersection(*(each.items() for each in told)) if len(told) > 1 else set()
+    return [{key: value for key, value in each.items() if (key, value) not in shared} for each in told]
 
 
 def _circumstances_apart(runs: Sequence[StudiedRun]) -> list[str]:

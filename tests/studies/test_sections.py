@@ -44,6 +44,16 @@ def test_data_sets_and_protocols_share_no_table(tmp_path):
     assert afterwards.better == {"frechet_distance": None}  # that record doesn't say
 
 
+def test_a_section_names_by_what_differs_in_it(tmp_path):
+    for dataset, updates in (("digits", "7500"), ("ring", "10000")):
+        for loss in ("vanilla", "hinge"):
+            told = {"loss": loss, "dataset": dataset, "study.discriminator_updates": updates}
+            plant(tmp_path / f"{dataset}{loss}", 1, {"w2": [1.0]}, told, dataset=dataset, protocol={"data": dataset})
+    digits, ring = of(tmp_path)
+    assert [entry.name for entry in digits.entries] == [entry.name for entry in ring.entries] == ["hinge", "vanilla"]
+    assert [dict(entry.configuration.varied) for entry in ring.entries] == [{"loss": "hinge"}, {"loss": "vanilla"}]
+
+
 def test_what_never_came_to_a_number_stands_in_its_section(tmp_path):
     study(tmp_path, {"vanilla": [4, 5]})
     plant(tmp_path / "loss=began,seed=1", 1, {}, {"loss": "began"}, status="failed")
