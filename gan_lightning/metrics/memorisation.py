@@ -1,14 +1,14 @@
 """Whether generated samples are copies of training samples: by how far the nearest of these is, in features."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from jaxtyping import Float, Float64
+from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from gan_lightning.metrics.neighbours import nearest
-from gan_lightning.metrics.observed import Observed
+from gan_lightning.metrics.observed import Observed, SubsetMetric
 
 COPIED = 0.01  # the share of unseen real samples that lie nearer to a training sample than what counts as copied
 EQUAL = 1e-12  # a distance too small to matter, which keeps the ratio of zeros at 1
@@ -21,12 +21,7 @@ class Copying(NamedTuple):
     copied: float
 
 
-def copying(
-    training: Float[Tensor, "m d"],
-    unseen: Float[Tensor, "u d"],
-    generated: Float[Tensor, "n d"],
-    of_unseen: Float64[Tensor, " u"] | None = None,
-) -> Copying:
+def copying(training: Float[Tensor, "m d"], unseen: Float[Tensor, "u d"], generated: Float[Tensor, "n d"]) -> Copying:
     """Compares how far generated samples lie from their nearest training sample with how far unseen real ones do.
 
     All are features (., D). `ratio` is that of the medians: 1 for samples that are as new as unseen ones, near 0 for
@@ -34,10 +29,12 @@ def copying(
     as the nearest hundredth of unseen ones: 0.01 for a generator that draws from the distribution of the data, 1 for
     copies. That unseen samples are the measure of how near is too near is from Meehan et al. 2020, arXiv:2004.05675
     (section 3), whose test ranks both sets' distances within cells of the data; a ratio and a share say how much.
-    `of_unseen` are the distances of the unseen ones, if they are at hand.
     """
-    of_unseen = nearest_distances(unseen, training) if of_unseen is None else of_unseen
-    of_generated = nearest_distances(generated, training)
+    return _compared(nearest_distances(unseen, training), nearest_distances(generated, training))
+
+
+def _compared(of_unseen: Float64[Tensor, " u"], of_generated: Float64[Tensor, " n"]) -> Copying:
+    """The same of distances from the nearest training sample."""
     ratio = (of_generated.quantile(0.5) + EQUAL) / (of_unseen.quantile(0.5) + EQUAL)
     return Copying(float(ratio), float((of_generated <= of_unseen.quantile(COPIED)).double().mean()))
 
@@ -48,7 +45,7 @@ def nearest_distances(samples: Float[Tensor, "n d"], training: Float[Tensor, "m 
 
 
 @dataclass(frozen=True)
-class Memorisation:
+class Memorisation(SubsetMetric):
     """`copying` of features, the real samples being those that were trained on."""
 
     higher_is_better: ClassVar[Mapping[str, bool | None]] = {"nearest_training_distance": None, "copied_share": False}
@@ -59,9 +56,12 @@ class Memorisation:
             return "all training samples (reference=null)"
         return "unseen real samples" if real.unseen is None else None
 
-    def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
+    def measure_subsets(
+        self, real: Observed, fake: Observed, subsets: Sequence[Int64[Tensor, " _"]], seed: int = 0
+    ) -> list[dict[str, float]]:
         unseen = real.unseen
         assert unseen is not None
         of_unseen = real.once("unseen", lambda: nearest_distances(unseen.features, real.features))
-        ratio, copied = copying(real.features, unseen.features, fake.features, of_unseen)
-        return {"nearest_training_distance": ratio, "copied_share": copied}
+        of_fake = nearest_distances(fake.features, real.features)
+        found = [_compared(of_unseen, of_fake[rows]) for rows in subsets]
+        return [{"nearest_training_distance": each.ratio, "copied_share": each.copied} for each in found]

@@ -1,12 +1,15 @@
 """What every metric is given, and what it gives: sets of samples with their features, and named numbers."""
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from jaxtyping import Int
+import torch
+from jaxtyping import Bool, Int, Int64
 from torch import Tensor
 
+SUBSETS_AT_ONCE = 64  # subsets, each of which takes memory
 Kept = TypeVar("Kept")
 
 
@@ -83,6 +86,39 @@ class Metric(Protocol):
     def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
         """The numbers named in `higher_is_better`. The same sets and seed give the same numbers."""
         ...
+
+
+class SubsetMetric(ABC):
+    """What is shared by metrics that measure many subsets of the generated samples at once, in less time."""
+
+    @abstractmethod
+    def measure_subsets(
+        self, real: Observed, fake: Observed, subsets: Sequence[Int64[Tensor, " _"]], seed: int = 0
+    ) -> list[dict[str, float]]:
+        """The numbers of the generated samples at each of some lists of indices."""
+
+    def measure(self, real: Observed, fake: Observed, seed: int = 0) -> dict[str, float]:
+        return self.measure_subsets(real, fake, [torch.arange(len(fake))], seed)[0]
+
+
+def membership(subsets: Sequence[Int64[Tensor, " _"]], count: int) -> Bool[Tensor, "s {count}"]:
+    """Which of `count` samples are in each of S subsets, which are lists of indices: (S, count)."""
+    inside = torch.zeros(len(subsets), count, dtype=torch.bool)
+    for row, indices in zip(inside, subsets, strict=True):
+        row[indices] = True
+    return inside
+
+
+def measure_subsets(
+    metric: Metric, real: Observed, fake: Observed, subsets: Sequence[Int64[Tensor, " _"]], seed: int = 0
+) -> list[dict[str, float]]:
+    """The metric's numbers of the generated samples at each of some lists of indices."""
+    if not isinstance(metric, SubsetMetric):
+        return [metric.measure(real, fake.subset(indices), seed) for indices in subsets]
+    found = []
+    for first in range(0, len(subsets), SUBSETS_AT_ONCE):
+        found += metric.measure_subsets(real, fake, subsets[first : first + SUBSETS_AT_ONCE], seed)
+    return found
 
 
 def spreads(metric: Metric) -> tuple[str, ...]:

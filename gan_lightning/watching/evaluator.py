@@ -5,7 +5,6 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cached_property, partial
 from typing import Any, Literal, TypeVar, cast
 
 import torch
@@ -15,8 +14,8 @@ from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.data.toys import Mixture as MixtureSource
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.extractor import Extractor, FeatureNetwork
-from gan_lightning.metrics.observed import Metric, Mixture, Observed, numbers, spreads
-from gan_lightning.metrics.statistics import interval
+from gan_lightning.metrics.observed import Metric, Mixture, Observed, measure_subsets, numbers, spreads
+from gan_lightning.metrics.statistics import intervals, random_halves
 from gan_lightning.networks.generator import Generator
 from gan_lightning.pictures import to_pixels
 from gan_lightning.ranks import place
@@ -29,6 +28,11 @@ from gan_lightning.training.ranks import gathered
 LATENTS, LABELS = 0xE7A1, 0x1AB1  # keep what is drawn here apart from every other use of a seed
 Value = TypeVar("Value")
 Record = dict[str, Any]
+Progress = Callable[[int], None]
+
+
+def unheard(done: int) -> None:
+    """The progress that nobody asks for."""
 
 
 class Evaluator:
@@ -73,6 +77,7 @@ class Evaluator:
         if not len(self.chosen.samples):
             raise UserError("split is held_out, but nothing is held out: dataset.held_out is 0.")
         self.unseen = in_8_bits(data.subset("held_out", reference)) if split == "train" else None
+        self.observed: Observed | None = None
         self.is_whole = len(self.chosen.samples) == data.stream.size
         self.fixed = {
             "samples": samples,
@@ -90,18 +95,39 @@ class Evaluator:
             "metrics": {name: asdict(cast("Any", metric)) for name, metric in self.metrics.items()},
         }
 
-    @cached_property
+    @property
     def real(self) -> Observed:
         """The real samples with their features."""
-        source = self.data.source
-        mixture = Mixture(source.centres, source.std) if isinstance(source, MixtureSource) else None
-        unseen = self.observe(self.unseen) if self.unseen is not None and len(self.unseen.samples) else None
-        return replace(self.observe(self.chosen), mixture=mixture, unseen=unseen, is_whole=self.is_whole)
+        return self.observe_real(unheard)
 
-    def observe(self, chosen: SampleSet) -> Observed:
+    def observe_real(self, progress: Progress) -> Observed:
+        """The same; at the first call, `progress` is told of every batch how many samples it has."""
+        if self.observed is None:
+            source = self.data.source
+            mixture = Mixture(source.centres, source.std) if isinstance(source, MixtureSource) else None
+            real = self.observe(self.chosen, progress)
+            unseen = self.observe(self.unseen, progress) if self.unseen and len(self.unseen.samples) else None
+            self.observed = replace(real, mixture=mixture, unseen=unseen, is_whole=self.is_whole)
+        return self.observed
+
+    def observe(self, chosen: SampleSet, progress: Progress = unheard) -> Observed:
         """Samples with their features."""
-        features, logits = self.network(chosen.samples, self.batch_size)
-        return Observed(chosen.samples, features, logits, classes_of(chosen), own_classes=self.network.own_classes)
+        found = []
+        for chunk in chosen.samples.split(self.batch_size):
+            found.append(self.network(chunk, self.batch_size))
+            progress(len(chunk))
+        features, logits = zip(*found, strict=True)
+        joined = None if logits[0] is None else torch.cat(logits)
+        own_classes = self.network.own_classes
+        return Observed(chosen.samples, torch.cat(features), joined, classes_of(chosen), own_classes=own_classes)
+
+    @property
+    def work(self) -> int:
+        """How much the next call of `measure` tells its `progress` in all: samples that are observed, drawn and, by
+        each metric, measured.
+        """
+        sets = () if self.observed else (self.chosen, self.unseen)
+        return sum(len(each.samples) for each in sets if each) + self.samples * (1 + len(self.metrics))
 
     @property
     def higher_is_better(self) -> Mapping[str, bool | None]:
@@ -119,46 +145,55 @@ class Evaluator:
         latents: Prior,
         weights: Literal["ema", "raw", "best"] = "ema",
         device: torch.device | str = "cpu",
-        progress: Callable[[int], None] = lambda drawn: None,
+        progress: Progress = unheard,
     ) -> Record:
         """The record of a generator on `device`: values by name, their intervals and which way each is better, what was
         left out and why, protocol.
 
         Where processes train together all of them must call this; each makes a share of the samples and gets the whole
-        record. `progress` is told how many samples have been drawn since it was last called, 0 between metrics; what it
-        raises ends the evaluation.
+        record. `progress` is told how much of the `work` has been done since it was last called; what it raises ends
+        the evaluation.
         """
         started = time.monotonic()
         fake = self.draw(generator, latents, device, progress)
+        self.observe_real(progress)
         values: dict[str, float] = {}
-        intervals: dict[str, tuple[float, float]] = {}
+        around: dict[str, tuple[float, float]] = {}
         left_out: dict[str, str] = {}
         for name, metric in self.metrics.items():
-            progress(0)
             if reason := metric.missing(self.real, fake):
                 left_out[name] = reason
-                continue
-            values |= self.named(metric.measure(self.real, fake, self.seed))
-            if self.repeats and not metric.slow:
-                if reason := metric.missing(self.real, fake.subset(torch.arange(len(fake) // 2))):
+            else:
+                halves, reason = self.halves(metric, fake)
+                if reason:
                     left_out[f"{name} (its interval)"] = f"halves of the samples are without {reason}"
-                    continue
-                on_subset = partial(measure_subset, metric, self.real, fake, self.seed)
-                found = interval(on_subset, len(fake), self.repeats, self.seed)
-                intervals |= self.named({name: found[name] for name in found if name not in spreads(metric)})
+                whole, *parts = measure_subsets(metric, self.real, fake, [torch.arange(len(fake)), *halves], self.seed)
+                values |= self.named(whole)
+                if parts:
+                    sure = {name: value for name, value in whole.items() if name not in spreads(metric)}
+                    around |= self.named(intervals(sure, parts))
+            progress(len(fake))
         return {
             "weights": weights,
             "values": {name: finite(value) for name, value in values.items()},
-            "intervals": {name: [finite(end) for end in ends] for name, ends in intervals.items()},
+            "intervals": {name: [finite(end) for end in ends] for name, ends in around.items()},
             "left_out": left_out,
             "better": self.better(values),
             "protocol": {**self.fixed, "weights": "raw" if weights == "raw" else "ema"},
             "seconds": round(time.monotonic() - started, 3),
         }
 
+    def halves(self, metric: Metric, fake: Observed) -> tuple[list[Tensor], str | None]:
+        """The random halves that a metric's intervals are estimated from, or none; and what these are without."""
+        if not self.repeats or metric.slow:
+            return [], None
+        if reason := metric.missing(self.real, fake.subset(torch.arange(len(fake) // 2))):
+            return [], reason
+        return random_halves(len(fake), self.repeats, self.seed), None
+
     def left_out(self, generator: Generator, latents: Prior, device: torch.device | str = "cpu") -> dict[str, str]:
         """The numbers that can't be measured of such a generator's samples, by name, each with what is missing."""
-        drawn = self.draw(generator, latents, device, lambda drawn: None)
+        drawn = self.draw(generator, latents, device, unheard)
         reasons = {metric: metric.missing(self.real, drawn) for metric in self.metrics.values()}
         found = {name: reason for metric, reason in reasons.items() if reason for name in metric.higher_is_better}
         return self.named(found)
@@ -167,9 +202,7 @@ class Evaluator:
         """Values by the names that the field gives them on these features."""
         return {self.network.known_as.get(name, name): value for name, value in values.items()}
 
-    def draw(
-        self, generator: Generator, prior: Prior, device: torch.device | str, progress: Callable[[int], None]
-    ) -> Observed:
+    def draw(self, generator: Generator, prior: Prior, device: torch.device | str, progress: Progress) -> Observed:
         """Samples of the average or raw generator, with their features; made by all processes together.
 
         Raises FloatingPointError for samples that are not finite.
@@ -214,11 +247,6 @@ def in_8_bits(real: SampleSet) -> SampleSet:
     """Images whose levels are kept in more than 8 bits as generated ones are compared with them; others as they are."""
     has_more = real.samples.ndim == 4 and real.samples.is_floating_point()
     return real._replace(samples=to_pixels(real.samples)) if has_more else real
-
-
-def measure_subset(metric: Metric, real: Observed, fake: Observed, seed: int, indices: Tensor) -> dict[str, float]:
-    """The numbers of some of the generated samples."""
-    return metric.measure(real, fake.subset(indices), seed)
 
 
 def fingerprint(chosen: SampleSet) -> str:

@@ -45,7 +45,7 @@ def test_all_are_there():
         "sliced",
         "wasserstein",
     }
-    assert {type(metric) for metric in METRICS.values()} == own_parts("metrics", "measure")
+    assert {type(metric) for metric in METRICS.values()} == own_parts("metrics", "measure", "higher_is_better")
     numbers = [number for metric in METRICS.values() for number in metric.higher_is_better]
     assert len(set(numbers)) == len(numbers)
 

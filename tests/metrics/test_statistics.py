@@ -4,14 +4,21 @@ import pytest
 import torch
 
 from gan_lightning.metrics.frechet import frechet_distance
+from gan_lightning.metrics.kernel import KernelDistance
 from gan_lightning.metrics.manifold import PrecisionRecall
-from gan_lightning.metrics.observed import Observed
-from gan_lightning.metrics.statistics import interval
+from gan_lightning.metrics.observed import Observed, measure_subsets
+from gan_lightning.metrics.statistics import intervals, random_halves
 from gan_lightning.metrics.wasserstein import SlicedWasserstein
 
 
 def normal(*shape, seed=0):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def interval(measure, count, repeats=20, seed=0):
+    """Of numbers that `measure` gives of the samples at some indices."""
+    halves = random_halves(count, repeats, seed)
+    return intervals(measure(torch.arange(count)), [measure(half) for half in halves])
 
 
 def mean_of(values):
@@ -66,30 +73,33 @@ def features(count, seed, shift=0.0):
 
 
 @pytest.mark.parametrize(
-    ("metric", "name"), [(SlicedWasserstein(16), "sliced_wasserstein"), (PrecisionRecall(), "recall")]
+    ("metric", "name"),
+    [
+        (SlicedWasserstein(16), "sliced_wasserstein"),
+        (PrecisionRecall(), "recall"),
+        (KernelDistance(100, 100), "kernel_distance"),
+        (KernelDistance(8, 10), "kernel_distance"),
+    ],
+    ids=str,
 )
-def test_coverage_where_the_number_is_biased_or_local(metric, name):
+def test_coverage_where_the_number_is_biased_local_or_of_random_subsets(metric, name):
     """Of 60 sets the intervals hold the mean over sets, which depends on their size: a deviation is 2.8 %."""
     real, sets = features(80, 1000), [features(100, seed, 0.2) for seed in range(60)]
     mean = sum(metric.measure(real, fake)[name] for fake in sets) / len(sets)
     holds = 0
     for seed, fake in enumerate(sets):
-        low, high = interval(lambda rows, own=fake: metric.measure(real, own.subset(rows)), 100, 20, seed)[name]
+        whole, *halves = measure_subsets(metric, real, fake, [torch.arange(100), *random_halves(100, 20, seed)])
+        low, high = intervals(whole, halves)[name]
         holds += low <= mean <= high
     assert 0.88 <= holds / 60 < 1
 
 
 def test_is_of_halves_without_copies():
-    seen = []
-
-    def measure(indices):
-        seen.append(indices.tolist())
-        return {"first": float(len(indices)), "second": 2.0}
-
-    bounds = interval(measure, 11, repeats=6)
-    assert [len(each) for each in seen] == [5] * 6 + [11]
-    assert all(len(set(each)) == len(each) and set(each) <= set(range(11)) for each in seen)
-    assert len({tuple(sorted(each)) for each in seen}) == 7
+    halves = [half.tolist() for half in random_halves(11, 6)]
+    assert [len(each) for each in halves] == [5] * 6
+    assert all(len(set(each)) == len(each) and set(each) <= set(range(11)) for each in halves)
+    assert len({tuple(sorted(each)) for each in halves}) == 6
+    bounds = interval(lambda indices: {"first": float(len(indices)), "second": 2.0}, 11, repeats=6)
     assert bounds == {"first": (11.0, 11.0), "second": (2.0, 2.0)}
 
 

@@ -209,10 +209,27 @@ class TestNumbers:
         assert measure({"metrics": {"slow": Slow()}, "repeats": 3})["intervals"] == {}
         assert measure({"metrics": {"quick": Counted()}, "repeats": 3})["intervals"]
 
-    def test_progress_counts_the_samples(self):
-        told = []
-        evaluator(batch_size=64).measure(generator(), Normal(), progress=told.append)
-        assert [count for count in told if count] == [64, 64, 64, 8]
+    def test_progress_counts_all_that_takes_time(self):
+        """Samples drawn, real ones observed at first, both in batches; a metric that measures, and one that can't."""
+        measured = evaluator(batch_size=600, metrics={**IMAGES, "modes": ModeCoverage()})
+        for real in [[600, 600, 300, 297], []]:
+            told = []
+            work = measured.work
+            measured.measure(generator(), Normal(), progress=told.append)
+            assert told == [200, *real, 200, 200]
+            assert work == sum(told)
+
+    def test_each_metric_measures_all_samples_and_their_halves_once(self, monkeypatch):
+        asked = []
+        original = Counted.measure
+
+        def counted(metric, real, fake, seed=0):
+            asked.append(len(fake))
+            return original(metric, real, fake, seed)
+
+        monkeypatch.setattr(Counted, "measure", counted)
+        measure({"metrics": {"counted": Counted()}, "repeats": 3})
+        assert asked == [200, 100, 100, 100]
 
 
 class TestProtocol:
