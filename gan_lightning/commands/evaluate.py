@@ -56,7 +56,7 @@ class Evaluating:
     shares: list[Fraction] | None
     classifiers: Annotated[int, Range(low=2, high=1000)]
     batch_size: PositiveInt
-    device: Literal["cpu", "cuda", "mps"]
+    device: Literal["cpu", "cuda", "mps"] | None
     root: FilePath | None
     extractor: Annotated[Node, Builds("gan_lightning.metrics.Extractor")] | None
     metric: dict[str, Annotated[Node, Builds("gan_lightning.metrics.Metric")]]
@@ -129,6 +129,7 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
     from gan_lightning.sampling.sampler import load_generator
     from gan_lightning.watching.evaluator import differences
 
+    config.device = config.device or device_of(runs)
     parts = {run: parts_of(config, run) for run in runs}
     for run in runs:
         # Raises before anything is measured.
@@ -148,7 +149,7 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
         records = []
         for run, evaluator in zip(runs, evaluators, strict=True):
             sampler = load_generator(run, config.weights, config.device, config.plugins)
-            advance = partial(progress.advance, progress.add_task(printable(run.name), total=config.samples))
+            advance = partial(progress.advance, progress.add_task(printable(run.name), total=evaluator.work))
             try:
                 record = evaluator.measure(sampler.network, sampler.latents, config.weights, config.device, advance)
             except FloatingPointError as error:
@@ -159,6 +160,17 @@ def evaluate(config: DictConfig, runs: Sequence[Path]) -> "list[Record]":
             if config.shares:
                 progress.console.print(Text(mixtures(config, run, evaluator, sampler, records[-1])), soft_wrap=True)
     return records
+
+
+def device_of(runs: Sequence[Path]) -> str:
+    """One device for all runs, that of the first one that trained on a GPU, if this machine has such a device."""
+    import torch
+
+    for told in (found.device for run in runs if (found := results.find(run)) and found.device):
+        kind = told.split(" (")[0] if told.startswith(("cpu (", "mps (")) else "cuda"  # of which the model is told
+        if kind != "cpu" and getattr(torch, kind).is_available():
+            return kind
+    return "cpu"
 
 
 def parts_of(config: DictConfig, run: Path) -> DictConfig:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from rich.progress import Progress
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from gan_lightning import train
-from gan_lightning.commands.evaluate import show
+from gan_lightning.commands.evaluate import device_of, show
 from gan_lightning.config.places import CONF
 from gan_lightning.studies import sweep_folder
 from gan_lightning.studies.sweep_folder import Sweep, SweepJob
@@ -62,6 +64,45 @@ def test_the_same_protocol_replaces_its_record_and_another_adds_one(command: Cal
     assert {key: value for key, value in after.items() if key != "evaluations"} == {
         key: value for key, value in before.items() if key != "evaluations"
     }
+
+
+def test_the_progress_bar_counts_all_of_it(
+    command: Callable[..., Any], runs_of_two: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real samples too, where the first run is measured."""
+    finished: list[tuple[float | None, float]] = []
+    stop = Progress.stop
+
+    def stopped(progress: Progress) -> None:
+        finished.extend((task.total, task.completed) for task in progress.tasks)
+        stop(progress)
+
+    monkeypatch.setattr(Progress, "stop", stopped)
+    assert command("evaluate", f"run={runs_of_two}", *QUICK).status == 0
+    assert finished == [(1797 + 3 * 40, 1797 + 3 * 40), (3 * 40, 3 * 40)]
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "available", "expected"),
+    [
+        (("cpu (x86_64)",), "cuda", "cpu"),
+        (("",), "cuda", "cpu"),
+        (("NVIDIA H100 80GB HBM3",), "cuda", "cuda"),
+        (("NVIDIA H100 80GB HBM3",), "mps", "cpu"),
+        (("mps (arm64)",), "mps", "mps"),
+        (("cpu (x86_64)", "NVIDIA H100 80GB HBM3"), "cuda", "cuda"),
+    ],
+)
+def test_runs_are_evaluated_where_they_trained(
+    runs_of_two: Path, monkeypatch: pytest.MonkeyPatch, trained_on: tuple[str, ...], available: str, expected: str
+) -> None:
+    runs = sorted(runs_of_two.glob("loss=*"))[: len(trained_on)]
+    for run, device in zip(runs, trained_on, strict=True):
+        told = json.loads((run / "results.json").read_text())
+        (run / "results.json").write_text(json.dumps({**told, "device": device}))
+    for kind in ("cuda", "mps"):
+        monkeypatch.setattr(getattr(torch, kind), "is_available", lambda kind=kind: kind == available)
+    assert device_of(runs) == expected
 
 
 def test_a_table_of_runs(command: Callable[..., Any], runs_of_two: Path) -> None:
