@@ -287,10 +287,10 @@ def test_starts_without_torch(module):
     ],
     ids=["load_generator", "sample"],
 )
-def test_sampling_imports_neither_lightning_nor_hydra_nor_tensorboard(code, tmp_path):
+def test_sampling_imports_neither_lightning_nor_hydra_nor_tensorboard_nor_torchs_compiler(code, tmp_path):
     code = code.format(run=str(Path(__file__).parent / "saved_runs" / "format_1"), out=tmp_path / "grid.png")
     unwanted = {"pytorch_lightning", "lightning_fabric", "hydra", "tensorboard", "torchvision", "sklearn", "matplotlib"}
-    found = imported(code, *unwanted, "torch", "torch.utils.tensorboard")
+    found = imported(code, *unwanted, "torch", "torch.utils.tensorboard", "torch._dynamo", "sympy")
     assert found == {"torch"}
 
 

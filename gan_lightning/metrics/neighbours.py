@@ -71,7 +71,7 @@ def radii_in_subsets(samples: Float[Tensor, "n d"], k: int, inside: Bool[Tensor,
     """The distance of each sample (N, D) of some subsets from its k-th nearest other one in the same subset: (S, N).
 
     `inside` (S, N) says which samples are in which subset; others have the radius -1. Of a half, the k nearest are
-    among the 2k + 20 nearest of all samples, but once in some millions, where they are looked up.
+    among the 2k + 20 nearest of all samples, but once in some 100,000, where they are looked up.
     """
     within = min(len(samples), 2 * (k + 10))
     distances, indices = nearest(samples, samples, within)

@@ -18,6 +18,7 @@ from gan_lightning import __version__, formats
 from gan_lightning.errors import UserError, printable, reason
 from gan_lightning.files import parse_json
 from gan_lightning.networks.generator import Generator
+from gan_lightning.networks.mlp import MLPGenerator
 from gan_lightning.networks.plain import PlainGenerator
 from gan_lightning.paths import typed
 from gan_lightning.plugins import advice, package_of
@@ -235,9 +236,14 @@ def load(run: str | Path, weights: Weights = "ema", plugins: Sequence[str] = ())
         tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     prior = make(file.latents, Prior, path, plugins)
     build = partial(make, file.generator, Generator, path, plugins)
-    shape = require_drawable(outline(build, tensors, path), prior, path, file.conditions is not None)
+    generator = outline(build, tensors, path)
+    # No activation of it is larger than its weights, so that it can be tried as it is. What is computed without memory
+    # takes torch's compiler, whose import takes as long as that of torch.
+    is_bounded = type(generator) is MLPGenerator
+    generator = build() if is_bounded else generator
+    shape = require_drawable(generator, prior, path, file.conditions is not None)
     require_units(file.units, shape, path)
-    generator = build()
+    generator = generator if is_bounded else build()
     try:
         generator.load_state_dict(tensors)
     except RuntimeError as error:  # of types that can't become a network's

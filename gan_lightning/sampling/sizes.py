@@ -85,6 +85,11 @@ def _at_most(most: int) -> Iterator[None]:
 class _Largest(TorchDispatchMode):
     """Raises Outgrown where an operation's result is larger than `LARGEST`."""
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: to keep torch.compile out of a mode, torch imports its compiler, which takes as long as torch itself."""
+        return False
+
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's has no annotations
 
@@ -98,14 +103,15 @@ class _Largest(TorchDispatchMode):
 def require_drawable(
     generator: Generator, prior: Prior, path: Path, has_conditions: bool = False
 ) -> tuple[int, ...] | None:
-    """The shape of a sample of an `outline`, drawn without memory; None where a plug-in can't be drawn from so.
+    """The shape of a sample of a network, drawn without memory of an `outline`; None where a plug-in can't be so.
 
     Raises UserError if there is none, since latents and network don't fit, or if it takes too much memory.
     """
     device = next(generator.parameters()).device
     try:
         with torch.no_grad(), _Largest():
-            latents = prior.draw(1, generator.latent_dim, device=device)
+            source = None if device.type == "meta" else torch.Generator(device)  # torch's own one is left as it is
+            latents = prior.draw(1, generator.latent_dim, device=device, generator=source)
             no_labels = torch.zeros(1, generator.classes) if has_conditions else torch.zeros(1, dtype=torch.int64)
             labels = no_labels.to(device) if generator.classes else None
             sample = generator.eval()(latents, labels)[0]
