@@ -4,7 +4,7 @@ python -m gan_lightning export run=DIR
 python -m gan_lightning export run=DIR format=torch_export out=models/digits.pt2 license=cc-by-4.0
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -51,9 +51,12 @@ def main(arguments: list[str]) -> int:
     require_packages(options.format)
 
     from gan_lightning.commands.model_card import card
+    from gan_lightning.sampling.files import read_generator
     from gan_lightning.sampling.sampler import load_generator
 
     sampler = load_generator(options.run, options.weights, "cpu", options.plugins)
+    if options.weights == "ema":  # what the file holds, which another export may have written
+        options = replace(options, weights=read_generator(source).held)
     described = out.with_name(f"{out.name}.md")
     with writing(out):
         told = write(options, sampler, out)

@@ -8,7 +8,7 @@ from importlib import import_module
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args
 
 import torch
 from safetensors import safe_open
@@ -47,7 +47,8 @@ class GeneratorFile(NamedTuple):
 
     `classes` are the names of its labels in their order; () where the file has none, as those of before have. `units`
     lead from its samples to the numbers of the data set's files, if it has any. `conditions` are what its labels are
-    where they are numbers. `origin` tells where its weights began, unless at random.
+    where they are numbers. `origin` tells where its weights began, unless at random. `held` says which of a run's
+    weights they are.
     """
 
     generator: dict[str, Any]
@@ -58,6 +59,7 @@ class GeneratorFile(NamedTuple):
     units: Units | None = None
     conditions: Conditions | None = None
     origin: Mapping[str, Any] = MappingProxyType({})
+    held: Weights = "ema"
 
 
 def save_generator(
@@ -126,9 +128,10 @@ def read_generator(path: Path) -> GeneratorFile:
         units = as_units(parse_json(metadata["units"])) if "units" in metadata else None
         conditions = as_conditions(parse_json(metadata["conditions"]), tensors) if "conditions" in metadata else None
         origin = as_origin(parse_json(metadata.get("origin", "{}")))
+        held = as_weights(metadata.get("weights", "ema"))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path} is damaged: its metadata can't be read ({reason(error)}).") from error
-    return GeneratorFile(generator, latents, tensors, iteration, classes, units, conditions, origin)
+    return GeneratorFile(generator, latents, tensors, iteration, classes, units, conditions, origin, held)
 
 
 def require_written(path: Path, metadata: Mapping[str, str]) -> None:
@@ -151,6 +154,13 @@ def as_names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
         raise ValueError("the classes are no list of names")
     return tuple(value)
+
+
+def as_weights(value: str) -> Weights:
+    """Which weights of a run a file says it holds. Raises ValueError for anything else."""
+    if value not in get_args(Weights):
+        raise ValueError(f"its weights are {value!r}")
+    return cast(Weights, value)
 
 
 def as_conditions(units: Any, tensors: dict[str, Tensor]) -> Conditions:

@@ -119,6 +119,11 @@ def test_weights_alone(command: Command, here: Path) -> None:
     assert read_generator(here / "generator.safetensors").iteration == 20
     with safe_open("generator.safetensors", framework="pt") as file:
         assert file.metadata()["weights"] == "raw"
+    # What is exported of the file is called what the file says.
+    assert command("export", "run=generator.safetensors", "format=safetensors", "out=again.safetensors").status == 0
+    with safe_open("again.safetensors", framework="pt") as file:
+        assert file.metadata()["weights"] == "raw"
+    assert "| weights | the last ones, of iteration 20 |" in (here / "again.safetensors.md").read_text()
 
 
 def test_a_runs_own_generator_is_not_replaced(command: Command, conditional: Path) -> None:
