@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from omegaconf import DictConfig, OmegaConf
 
-from gan_lightning.commands.evaluate import require_fitting, with_data
 from gan_lightning.commands.help import described
 from gan_lightning.commands.out import wanted, writing
+from gan_lightning.commands.run_data import require_fitting, told_where, with_data
 from gan_lightning.commands.sample import FILMS, JPEG, film, kind_of, picture, save_array, save_picture
 from gan_lightning.config.check import check, require_made
 from gan_lightning.config.compose import compose, with_plugins
@@ -152,8 +152,9 @@ def data_of(config: DictConfig, sampler: "Sampler", run: Path) -> "tuple[SampleS
     check(parts, f"{__name__}.{Learnt.__name__}", plugins=config.plugins)
     require_made(parts, "data")
     require_fitting(sampler, parts, run)
-    data = build(parts, "data", config.plugins)
-    return in_8_bits(data.subset("train")), in_8_bits(data.subset("held_out"))
+    with told_where(parts):
+        data = build(parts, "data", config.plugins)
+        return in_8_bits(data.subset("train")), in_8_bits(data.subset("held_out"))
 
 
 def read_pictures(sampler: "Sampler", path: str, count: int) -> "Mapping[str, Tensor]":

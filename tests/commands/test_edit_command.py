@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 from small import small
 
@@ -197,6 +198,18 @@ def test_data_that_the_generator_does_not_fit(run: Path, command: Command, here:
     outcome = command("edit", f"run={run}", "means.attribute=7")
     assert outcome.status == 2
     assert "data._target_" in outcome.err
+
+
+def test_data_that_have_moved(run: Path, command: Command, here: Path) -> None:
+    """`edit` and `evaluate` say what to do then."""
+    config = OmegaConf.load(run / "config.yaml")
+    config.data.source = {"_target_": "gan_lightning.data.Array", "root": "/gone.npy", "sample_shape": [1, 8, 8]}
+    OmegaConf.save(config, run / "config.yaml")
+    for name, argument in (("edit", "means.attribute=7"), ("evaluate", "metric=[sliced]")):
+        outcome = command(name, f"run={run}", argument)
+        assert outcome.status == 2
+        assert outcome.err.strip().startswith("dataset.root is /gone.npy, ")
+        assert outcome.err.endswith(" If the data set has moved, root=DIR says where it is.\n")
 
 
 def test_help_has_the_defaults_and_the_options(command: Command, here: Path) -> None:
