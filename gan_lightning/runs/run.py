@@ -46,7 +46,7 @@ from gan_lightning.runs.provenance import compared, hyperparameters, provenance
 from gan_lightning.runs.restoring import require_restorable, require_same_run
 from gan_lightning.runs.results import Health, Results, Run, finite
 from gan_lightning.runs.speeding import hasten
-from gan_lightning.runs.starting import start_from
+from gan_lightning.runs.starting import require_same_meanings, start_from
 from gan_lightning.runs.summary import LOSSES, at_once, summarise
 from gan_lightning.sampling.checkpoints import Checkpoint, read_last
 from gan_lightning.training.interrupt import Interrupt
@@ -164,9 +164,10 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     seed_everything(config.seed, verbose=False)
     parts = build_parts(config)
     before = require_restorable(parts.model, checkpoint.content, checkpoint.path) if checkpoint else None
-    if checkpoint is None:
-        start_from(config, parts.model)
+    start = start_from(config, parts.model) if checkpoint is None else None
     parts.data.setup()
+    if start:
+        require_same_meanings(config, start, parts.data)
     parts.model.conditions = parts.data.conditions  # that pictures are drawn with where nothing is left to train
     remember(config, parts.data)
     limit = iterations(config, parts.data)

@@ -1,7 +1,7 @@
 """Weights that a new run begins with in the place of random ones: those of another run, or of a file."""
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,19 +10,32 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from gan_lightning.config.containers import plain
+from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.errors import UserError, printable
 from gan_lightning.metrics.weights import file_hash
 from gan_lightning.paths import whole
-from gan_lightning.run_folder import LAST, find_beginning
+from gan_lightning.run_folder import GENERATOR, LAST, find_beginning
+from gan_lightning.samples import Units
 from gan_lightning.sampling.checkpoints import Checkpoint, origin_in, read_checkpoint, read_last
-from gan_lightning.sampling.files import read_generator
+from gan_lightning.sampling.files import GeneratorFile, read_generator
 from gan_lightning.training.gan import GAN
 
 log = logging.getLogger(__name__)
 
 NETWORKS = ("generator", "discriminator", "ema_generator")
 MOST_TOLD = 4  # weights in a message
+MOST_NAMED = 20  # labels in a message
 MOST_EARLIER = 16  # origins of a line of runs
+
+
+class Meanings(NamedTuple):
+    """What the numbers that networks are told and make stand for, as texts: their labels, and columns of samples.
+
+    Labels are the names of classes, or of conditions, each with its ends. () is what isn't known, or has no names.
+    """
+
+    labels: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 class Start(NamedTuple):
@@ -33,18 +46,19 @@ class Start(NamedTuple):
     states: dict[str, dict[str, Tensor]]
     origin: Mapping[str, Any]
     latents: Any  # the node of the prior that they were trained with; None where that isn't told
+    meanings: Meanings
 
 
-def start_from(config: DictConfig, model: GAN) -> None:
+def start_from(config: DictConfig, model: GAN) -> Start | None:
     """Gives a model the weights of `init_from`, if that is set, and notes where they are from in its `origin`.
 
     A run's last checkpoint, or any checkpoint, has both networks and the generator's average; a generator.safetensors
     has the average, which the generator begins with too, and the discriminator stays as it is. Optimizers begin anew.
     Raises UserError for weights that the networks have no place for, unless `init_strict` is false: then what fits is
-    taken, and the rest is told. Nothing random is drawn.
+    taken, and the rest is told. Nothing random is drawn. Returns what was read, if anything was.
     """
     if config.init_from is None:
-        return
+        return None
     start = read_start(whole(config.init_from))
     misfits = {name: list(misfitting(getattr(model, name).state_dict(), state)) for name, state in start.states.items()}
     # Those of the average are the generator's.
@@ -69,6 +83,35 @@ def start_from(config: DictConfig, model: GAN) -> None:
         "left_out": told,
         **({"before": earlier(start.origin)} if start.origin else {}),
     }
+    return start
+
+
+def require_same_meanings(config: DictConfig, start: Start, data: GANDataModule) -> None:
+    """Raises UserError where weights were trained with as many labels or columns as the data have, but others, or in
+    another order, which shapes don't tell; with `init_strict` false, they are told of.
+    """
+    conditions = data.conditions
+    here = meanings(data.loaded.classes if data.classes else (), conditions and conditions.units, data.loaded.units)
+    for what, there, ours in zip(("labels", "columns"), start.meanings, here, strict=True):
+        if len(there) != len(ours) or there == ours:
+            continue
+        number = next(k for k, (theirs, own) in enumerate(zip(there, ours, strict=True)) if theirs != own)
+        told = (
+            f"init_from is {start.path}, trained with the {what} {listed(there)}, but dataset={config.dataset.name} has"
+            f" {listed(ours)}: number {number} is {there[number]} there and {ours[number]} here"
+        )
+        if config.init_strict:
+            raise UserError(
+                f"{told}; give the data the same in the same order, or init_strict=false takes the weights."
+            )
+        log.warning("%s", printable(f"{told}; what they mean now must be learnt anew."))
+
+
+def meanings(classes: Sequence[str], conditions: Units | None, samples: Units | None) -> Meanings:
+    """Those of a data set, or of a generator's file."""
+    ends = zip(conditions.names, conditions.shift, conditions.scale, strict=True) if conditions else ()
+    numbers = [f"{name} from {middle - half:g} to {middle + half:g}" for name, middle, half in ends]
+    return Meanings(tuple(numbers or classes), samples.names if samples else ())
 
 
 def earlier(origin: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -99,14 +142,30 @@ def read_start(path: Path) -> Start:
     else:
         generator = read_generator(file)
         both = {"generator": generator.weights, "ema_generator": generator.weights}
-        return Start(file, generator.iteration, both, generator.origin, generator.latents)
+        return Start(file, generator.iteration, both, generator.origin, generator.latents, meanings_of(generator))
     state: dict[str, Tensor] = checkpoint.content["state_dict"]
     states = {
         name: {key.removeprefix(f"{name}."): value for key, value in state.items() if key.startswith(f"{name}.")}
         for name in NETWORKS
     }
     latents = checkpoint.content["config"].get("latents")
-    return Start(checkpoint.path, checkpoint.iteration, states, origin_in(checkpoint.content), latents)
+    origin = origin_in(checkpoint.content)
+    return Start(checkpoint.path, checkpoint.iteration, states, origin, latents, meanings_beside(checkpoint.path))
+
+
+def meanings_of(file: GeneratorFile) -> Meanings:
+    return meanings(file.classes, file.conditions and file.conditions.units, file.units)
+
+
+def meanings_beside(checkpoint: Path) -> Meanings:
+    """Those of a checkpoint in a run's folder, whose generator's file has them: the checkpoint itself has none."""
+    file = checkpoint.parent.parent / GENERATOR
+    if checkpoint.parent.name != LAST.parent.name or not file.is_file():
+        return Meanings()
+    try:
+        return meanings_of(read_generator(file))
+    except UserError:  # which is no reason not to begin with a checkpoint that is whole
+        return Meanings()
 
 
 def misfitting(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Iterator[str]:
@@ -135,6 +194,11 @@ def some(told: list[str]) -> str:
     """The first of some clauses, with how many more there are."""
     more = f"; and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
     return "; ".join(told[:MOST_TOLD]) + more
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of some names, with how many more there are."""
+    return ", ".join(names[:MOST_NAMED]) + (f" and {len(names) - MOST_NAMED} more" * (len(names) > MOST_NAMED))
 
 
 def sized(tensor: Tensor) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from trained import TrainedFolder
+from trained import TrainedFolder, tiny_overrides
 
 from gan_lightning import UserError, load_generator, train
 from gan_lightning.__main__ import main
@@ -67,6 +67,16 @@ def test_the_run_keeps_names_and_units(run: TrainedFolder) -> None:
     kept = known.units.restore(known.rows).tolist()
     assert len(kept) == 108  # those that are not held out
     assert {(smiling, round(age, 3)) for smiling, age in kept} <= pairs
+
+
+def test_weights_of_other_conditions_are_refused(archive: Path, run: TrainedFolder, tmp_path: Path) -> None:
+    other = [each.replace("[smiling,age]", "[age,smiling]") for each in on(archive)]
+    with pytest.raises(UserError) as error:
+        train(*tiny_overrides([*other, f"init_from={run.path}"]), f"hydra.run.dir={tmp_path / 'run'}")
+    assert (
+        ", trained with the labels smiling from 0 to 1, age from 20 to 80, but dataset=array has age from 0 to 1,"
+        " smiling from 20 to 80: number 0 is smiling from 0 to 1 there and age from 0 to 1 here; "
+    ) in str(error.value)
 
 
 def test_samples_are_asked_for_in_the_units_of_the_data(

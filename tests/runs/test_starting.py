@@ -3,12 +3,16 @@
 import json
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from safetensors import safe_open
 from trained import RunFolder, TrainedFolder, tiny_overrides
 
@@ -17,9 +21,18 @@ from gan_lightning.config.compose import compose
 from gan_lightning.config.containers import without_hydra
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.sources import Sources
+from gan_lightning.data.sources import Digits
 from gan_lightning.metrics.weights import file_hash
 from gan_lightning.runs.parts import build_parts
-from gan_lightning.runs.starting import MOST_EARLIER, earlier, start_from
+from gan_lightning.runs.starting import (
+    MOST_EARLIER,
+    Start,
+    earlier,
+    meanings,
+    require_same_meanings,
+    start_from,
+)
+from gan_lightning.samples import SampleSet, Units
 from gan_lightning.training.gan import GAN
 
 OLD = Path(__file__).parents[1] / "saved_runs" / "format_1"
@@ -37,6 +50,15 @@ def begun(*overrides: str) -> GAN:
     model = build_parts(config).model
     start_from(config, model)
     return model
+
+
+def check_meanings(*overrides: str) -> None:
+    """As a run of these overrides would, before it trains."""
+    config = without_hydra(compose(Sources("train"), tiny_overrides(overrides), TRAINING))
+    parts = build_parts(config)
+    start = start_from(config, parts.model)
+    assert start is not None
+    require_same_meanings(config, start, parts.data)
 
 
 def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -57,6 +79,67 @@ def test_another_prior_is_told(source: RunFolder, caplog: pytest.LogCaptureFixtu
     assert "latents" not in caplog.text
     begun(f"init_from={source.path / file}", "latents._target_=gan_lightning.sampling.Uniform")
     assert "gan_lightning.sampling.Normal'}, but here they are {'_target_': 'gan_lightning.samp" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def told(tiny_in_module: Callable[..., TrainedFolder]) -> RunFolder:
+    return tiny_in_module("trainer.max_steps=1", "conditioning=concat", "evaluation.best=null")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Sequence[str]:
+    """Digits of which a class has another name."""
+    digits = Digits().load()
+    assert digits.labels is not None
+    names = np.array([*map(str, range(9)), "a"])[digits.labels.numpy()]
+    np.savez(tmp_path / "other.npz", x=digits.samples.numpy(), y=names)
+    keys = ("dataset.key=x", "dataset.labels=y", "dataset.sample_shape=[1,8,8]", "dataset.classes=10")
+    return "conditioning=concat", "dataset=array", f"dataset.root={tmp_path / 'other.npz'}", *keys
+
+
+@pytest.mark.parametrize("file", ["", "generator.safetensors"])
+def test_other_classes_are_told(
+    told: RunFolder, other: Sequence[str], tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str
+) -> None:
+    start = f"init_from={told.path / file}"
+    with pytest.raises(UserError) as error:
+        train(*tiny_overrides([start, *other]), f"hydra.run.dir={tmp_path / 'run'}")
+    expected = (
+        ", trained with the labels 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, but dataset=array has 0, 1, 2, 3, 4, 5, 6, 7, 8, a:"
+        " number 9 is 9 there and a here"
+    )
+    assert str(error.value) == (
+        f"init_from is {told.path / (file or 'checkpoints/last.ckpt')}{expected}; give the data the same in the same"
+        " order, or init_strict=false takes the weights."
+    )
+    assert not (tmp_path / "run").exists()
+    check_meanings(start, *other, "init_strict=false")
+    assert f"{expected}; what they mean now must be learnt anew." in caplog.text
+    caplog.clear()
+    check_meanings(start, "conditioning=concat")
+    check_meanings(start, "init_strict=false", *other[1:])  # told to no network
+    assert "labels" not in caplog.text
+
+
+def test_names_that_are_not_known(told: RunFolder, other: Sequence[str], tmp_path: Path) -> None:
+    """A checkpoint beside a damaged generator's file, or somewhere else, still is one to begin with."""
+    for folder in ("checkpoints", "elsewhere"):
+        (tmp_path / folder).mkdir()
+        shutil.copy(told.path / "checkpoints" / "last.ckpt", tmp_path / folder)
+        (tmp_path / "generator.safetensors").write_text("x")
+        check_meanings(f"init_from={tmp_path / folder / 'last.ckpt'}", *other)
+
+
+def test_other_columns_are_told() -> None:
+    """Of tables; a column's scale is each table's own."""
+    start = Start(Path("x.ckpt"), 0, {}, {}, None, meanings((), None, Units(names=("age", "width"))))
+    config = OmegaConf.create({"init_strict": True, "dataset": {"name": "table"}})
+    for names, refused in ((("age", "width"), False), (("age",), False), (("width", "age"), True)):
+        units = Units((2.0,), (5.0,), names)
+        data = SimpleNamespace(conditions=None, classes=0, loaded=SampleSet(torch.zeros(1, 2), units=units))
+        message = "with the columns age, width, but dataset=table has width, age: number 0 is age there and width here;"
+        with pytest.raises(UserError, match=message) if refused else nullcontext():
+            require_same_meanings(config, start, data)
 
 
 def test_any_checkpoint_of_it(source: RunFolder, same: Any) -> None:
