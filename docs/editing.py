@@ -1,6 +1,6 @@
 """The pictures of docs/editing.md, and its table: what each means makes of generators of the bundled digits.
 
-    python docs/editing.py                         # trains two generators first, two minutes of CPU time
+    python docs/editing.py                         # trains two generators first; 80 seconds of CPU time
     python docs/editing.py plain=RUN told=RUN      # of runs that it has trained before
 
 Draws docs/images/edit_*, by the commands that the page shows, and prints the table of means=bias.
