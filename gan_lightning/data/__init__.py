@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from gan_lightning.data.conditions import *
     from gan_lightning.data.datamodule import *
     from gan_lightning.data.decoding import *
+    from gan_lightning.data.decoding_cores import *
+    from gan_lightning.data.decoding_process import *
     from gan_lightning.data.derived import *
     from gan_lightning.data.image_folder import *
     from gan_lightning.data.labels import *

@@ -3,21 +3,18 @@
 import contextlib
 import hashlib
 import io
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from gan_lightning.data.picture_cache import Corrupt, Pixels
+from gan_lightning.data.picture_cache import Pixels
 from gan_lightning.data.picture_files import NPY, readers
-from gan_lightning.data.places import PictureFile, Place
+from gan_lightning.data.places import PictureFile
 
-AHEAD = 64  # pictures the threads may be ahead of the writer, so that few wait in memory
 MODES: dict[int, str] = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 BITS_PER_SAMPLE = 258  # TIFF's number for it
 FULL = 65535  # the highest of 16-bit levels
@@ -56,28 +53,6 @@ class Decoded(NamedTuple):
     is_deep: bool
 
 
-def decode_in_threads(root: Place, names: list[str], form: Form) -> Iterator[Decoded | Corrupt]:
-    """Decodes the named pictures in parallel; yields one result for each, in order."""
-
-    def attempt(name: str) -> Decoded | Corrupt:
-        try:
-            return decode(root.file(name), form)
-        except UnidentifiedImageError:
-            return Corrupt(name, "not a picture")
-        except Exception as error:  # Pillow's readers raise almost anything on a broken file
-            return Corrupt(name, getattr(error, "strerror", None) or str(error) or type(error).__name__)
-
-    readers()  # before threads ask for it at once
-    pending: deque[Future[Decoded | Corrupt]] = deque()
-    with ThreadPoolExecutor() as pool:
-        for name in names:
-            pending.append(pool.submit(attempt, name))
-            if len(pending) == AHEAD:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-
-
 def decode(file: PictureFile, form: Form) -> Decoded:
     """A picture's first frame, upright, or its pages or array as channels. Raises almost anything for a broken one.
 
@@ -114,7 +89,14 @@ def _channel(file: PictureFile, ending: str, form: Form) -> Decoded:
     try:
         return decode(file.with_name(file.name + ending), replace(form, channels=1, stack=()))
     except Exception as error:  # whichever, it is to tell the file
-        raise ValueError(f"{file.name}{ending}: {getattr(error, 'strerror', None) or error}") from error
+        raise ValueError(f"{file.name}{ending}: {fault(error)}") from error
+
+
+def fault(error: Exception) -> str:
+    """What is wrong with a picture, by the error that reading it has raised."""
+    if isinstance(error, UnidentifiedImageError):  # which names an object of ours
+        return "not a picture"
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _joined(parts: Sequence[Decoded]) -> Decoded:
@@ -145,11 +127,13 @@ def _read(content: bytes, form: Form) -> "Image.Image | NDArray[np.generic]":
         if picture.format == "TIFF" and form.channels > 1 and getattr(picture, "n_frames", 1) == form.channels:
             return _pages(picture, form.channels)
         side = 2 * max(form.height, form.width)
-        picture.draft(None, (side, side))  # lets a large JPEG be decoded at a half, a quarter or an eighth
+        if min(picture.size) >= 2 * side:
+            picture.draft(None, (side, side))  # lets a large JPEG be decoded at a half, a quarter or an eighth
         picture.load()
         upright: Image.Image = picture
         with contextlib.suppress(Exception):  # broken EXIF data must not condemn sound pixels
-            upright = ImageOps.exif_transpose(picture)
+            if picture.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+                upright = ImageOps.exif_transpose(picture)
     is_grey = upright.mode in ("I", "F") or upright.mode.startswith("I;16")
     return _planes(np.asarray(upright)) if is_grey else upright
 
@@ -208,11 +192,16 @@ def _with_channels(picture: Image.Image, channels: int) -> Image.Image:
     if channels not in MODES:
         raise ValueError(f"{len(picture.getbands())} channels where dataset.channels is {channels}")
     if channels in (2, 4):
-        return picture.convert("RGBA").convert(MODES[channels])
+        return _in_mode(_in_mode(picture, "RGBA"), MODES[channels])
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
+        picture = _in_mode(picture, "RGBA")
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    return (picture if picture.mode in ("1", "L") else picture.convert("RGB")).convert(MODES[channels])
+    return _in_mode(picture if picture.mode in ("1", "L") else _in_mode(picture, "RGB"), MODES[channels])
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """A picture in a mode: itself if it has that, of which Pillow would make a copy."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 def middle(height: int, width: int, size: Sequence[int]) -> tuple[int, int, int, int]:
@@ -229,8 +218,10 @@ def inscribed(height: int, width: int, size: Sequence[int]) -> list[int]:
 
 
 def _placed(picture: Image.Image, form: Form) -> Image.Image:
-    """A picture of the form's height and width."""
+    """A picture of the form's height and width: itself if it has these."""
     size = [form.height, form.width]
+    if picture.size == (form.width, form.height):
+        return picture
     inner = size
     if form.fit == "crop":
         top, left, height, width = middle(picture.height, picture.width, size)

@@ -1,4 +1,4 @@
-"""A folder or an archive of pictures as a data set: decoded once, in threads, and kept in a memory-mapped cache."""
+"""A folder or an archive of pictures as a data set: decoded once, on all cores, and kept in a memory-mapped cache."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,8 @@ from rich.progress import Progress
 from torch import Tensor
 
 from gan_lightning.data.conditions import require_names, scaled_conditions, units_of
-from gan_lightning.data.decoding import Decoded, Fit, Form, decode_in_threads, is_deep
+from gan_lightning.data.decoding import Decoded, Fit, Form, is_deep
+from gan_lightning.data.decoding_cores import decode_all
 from gan_lightning.data.labels import of_columns, of_folders, of_table
 from gan_lightning.data.opening import opened
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
@@ -220,7 +221,7 @@ class ImageFolder:
         """Passes each picture to `keep`, in order, and returns the notes, or raises UserError for corrupt ones."""
         corrupt, digests, count_deep = [], [], 0
         low, high = float("inf"), float("-inf")
-        for result in _with_bar(decode_in_threads(root, names, form), len(names)):
+        for result in _with_bar(decode_all(root, names, form), len(names)):
             if isinstance(result, Corrupt):
                 corrupt.append(result)
                 continue
@@ -308,7 +309,7 @@ def _with_bar(results: Iterator[Decoded | Corrupt], total: int) -> Iterator[Deco
     start, bar = time.monotonic(), None
     with contextlib.ExitStack() as stack:
         for done, result in enumerate(results, start=1):
-            if bar is None and sys.stderr.isatty() and time.monotonic() - start > BAR_DELAY:
+            if bar is None and time.monotonic() - start > BAR_DELAY and sys.stderr.isatty():
                 bar = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
                 task = bar.add_task("Decoding pictures", total=total)
             if bar is not None:

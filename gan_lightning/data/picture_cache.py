@@ -100,7 +100,7 @@ def write_cache(file: Path, rows: Rows, produce: Callable[[Callable[[Pixels], ob
     with replacing(file, shared=True) as temporary, open(temporary, "x+b") as stream:
         _lock(stream)
         stream.write(rows.header())
-        notes = produce(lambda picture: stream.write(picture.tobytes()))
+        notes = produce(lambda picture: stream.write(picture.data))
         for _ in notes.corrupt:
             stream.write(bytes(rows.row_nbytes))
         if notes.levels is not None:

@@ -65,14 +65,31 @@ class Place(Protocol):
         ...
 
 
+class OnDisk(NamedTuple):
+    """A file of a folder, for which a Path would take as long as to read it, if it is small."""
+
+    path: str
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)
+
+    def read_bytes(self) -> bytes:
+        with open(self.path, "rb", buffering=0) as file:
+            return file.read()
+
+    def with_name(self, name: str) -> "OnDisk":
+        return OnDisk(os.path.join(os.path.dirname(self.path), name))
+
+
 class Folder:
     """A folder on the disk. Links to folders are followed, but no folder is visited twice."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path, self._text = path, str(path)
 
     def __str__(self) -> str:
-        return str(self._path)
+        return self._text
 
     @property
     def identity(self) -> str:
@@ -100,14 +117,14 @@ class Folder:
             pending += reversed(folders)
 
     def file(self, name: str) -> PictureFile:
-        return self._path / name
+        return OnDisk(os.path.join(self._text, name))
 
     def open(self, name: str) -> IO[bytes]:
         return (self._path / name).open("rb")
 
     def mark(self, name: str) -> tuple[int, int]:
         try:
-            status = os.stat(self._path / name)
+            status = os.stat(os.path.join(self._text, name))
         except OSError:  # a dangling link is found corrupt later
             return -1, -1
         return status.st_size, status.st_mtime_ns

@@ -246,12 +246,6 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     assert levels(ImageFolder(str(tmp_path / "in"), 4, 1)) == [7]
 
 
-def test_many_pictures_keep_their_order(tmp_path: Path) -> None:
-    for number in range(2 * decoding.AHEAD + 5):
-        flat(tmp_path / f"in/{number:03}.png", number)
-    assert levels(ImageFolder(str(tmp_path / "in"), 4, 1)) == list(range(2 * decoding.AHEAD + 5))
-
-
 # --- the cache ---
 
 
