@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gan_lightning.archives import load_archive
+from gan_lightning.data.picture_cache import mapped
 from gan_lightning.data.picture_files import NPY
 from gan_lightning.errors import UserError, reason
 
@@ -73,8 +74,7 @@ def _npy(path: Path) -> Stored:
         has, needed = os.path.getsize(path) - file.tell(), math.prod(shape) * dtype.itemsize
     if dtype.kind != "O" and has < needed:
         raise ValueError(f"it is cut off: {needed} bytes are announced, and {has} are there")
-    # Copy on write: torch wants arrays that can be written, and nothing is.
-    return Stored(shape, dtype, lambda: np.lib.format.open_memmap(path, mode="c"))
+    return Stored(shape, dtype, lambda: mapped(lambda mode: np.lib.format.open_memmap(path, mode)))
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:

@@ -26,6 +26,7 @@ from gan_lightning.data.opening import opened
 from gan_lightning.data.picture_cache import Corrupt, Notes, Pixels, Rows, read_cache, spread, tidy, write_cache
 from gan_lightning.data.picture_files import Pictures, find_pictures, some, stacked
 from gan_lightning.data.places import HIDDEN, Place
+from gan_lightning.data.scaling import shared
 from gan_lightning.data.seen import Changed, compare, known_classes
 from gan_lightning.errors import UserError, printable
 from gan_lightning.files import cache_folder, in_natural_order
@@ -118,7 +119,7 @@ class ImageFolder:
         self._say(root, pictures, notes)
         left_out = {picture.name for picture in notes.corrupt}
         names = [name for name in pictures.names if name not in left_out]
-        images = torch.from_numpy(pixels)[: len(names)]
+        images = shared(pixels)[: len(names)]
         if self.conditions is not None:
             return self._conditioned(root, names, images, notes)
         label_of = self._labels(root, pictures.names, names)

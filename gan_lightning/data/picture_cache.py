@@ -5,6 +5,7 @@ JSON; and last the CRC-32 of all that, 8 hexadecimal digits, by which damage sho
 """
 
 import contextlib
+import errno
 import fcntl
 import io
 import json
@@ -16,7 +17,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,13 +144,26 @@ def read_cache(file: Path, rows: Rows, is_new: bool = False) -> tuple[Pixels, No
             notes = _notes(stream, len(header) + rows.nbytes, size)
         with contextlib.suppress(OSError):  # the time of use, by which the oldest are found
             os.utime(file)
-        # Copy on write: PyTorch wants writable memory, and the file stays as it is.
-        return np.memmap(file, rows.dtype, mode="c", offset=len(header), shape=rows.shape), notes
+        return mapped(lambda mode: np.memmap(file, rows.dtype, mode, len(header), rows.shape)), notes
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         _log.warning("%s", printable(f"The image cache {file} is damaged; its pictures are decoded again."))
         return None
+
+
+def mapped(open_as: Callable[[Literal["c", "r"]], NDArray[Any]]) -> Any:
+    """An array mapped from a file, which stays as it is: copy on write, since torch wants what can be written.
+
+    Where the system promises no memory for a copy of it all, which is more than the process may have, it can only be
+    read.
+    """
+    try:
+        return open_as("c")
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        return open_as("r")
 
 
 def _notes(stream: BinaryIO, start: int, end: int) -> Notes:

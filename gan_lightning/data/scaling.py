@@ -1,6 +1,7 @@
 """Numbers of one's own as samples: put into the networks' shape, checked, and scaled, with the units to go back by."""
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
@@ -24,6 +25,13 @@ BYTES = Units((127.5,), (127.5,))  # of pixels in [-1, 1] that are levels 0 to 2
 def are_bytes(units: Units) -> bool:
     """Whether samples in these units are levels of bytes."""
     return (units.scale, units.shift) == (BYTES.scale, BYTES.shift)
+
+
+def shared(array: NDArray[Any]) -> Tensor:
+    """A tensor of an array's own memory, even where that can't be written to, as nothing does."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
+        return torch.from_numpy(array)
 
 
 def require_levels(levels: Levels) -> None:
@@ -99,7 +107,7 @@ def scaled(
     are_images = values.ndim == 4
     stay = values.dtype == np.uint8 and not isinstance(levels, list | tuple) and (known is None or are_bytes(known))
     if are_images and stay:
-        return torch.from_numpy(np.ascontiguousarray(values)), BYTES._replace(names=tuple(names))
+        return shared(np.ascontiguousarray(values)), BYTES._replace(names=tuple(names))
     if are_images and levels not in ("data", None) and isinstance(levels, str):
         raise UserError(
             f"dataset.range is {levels}, but images lie in [-1, 1]; use dataset.range=data, or [LOW,HIGH] for the"
