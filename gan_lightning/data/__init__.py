@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from gan_lightning import namespace
 
 if TYPE_CHECKING:
+    from gan_lightning.data.ahead import *
     from gan_lightning.data.array_files import *
     from gan_lightning.data.arrays import *
     from gan_lightning.data.conditions import *

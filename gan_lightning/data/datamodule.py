@@ -8,6 +8,7 @@ from pytorch_lightning import LightningDataModule
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from gan_lightning.data.ahead import is_larger_than_memory
 from gan_lightning.data.conditions import rescaled
 from gan_lightning.data.decoding import Fit, inscribed, middle
 from gan_lightning.data.rounds import MinibatchStream, RoundLoader, RoundSizes
@@ -36,7 +37,8 @@ class GANDataModule(LightningDataModule):
         critic_updates: how many minibatches each iteration draws; None: as many as the GAN that is trained asks for.
         seed: decides the order of the samples.
         memory_gib: data of up to this size (images as uint8, vectors as float32) are kept on the training device.
-            Larger ones stay in host memory or in a memory-mapped file and are fetched round by round.
+            Larger ones stay in host memory or in a memory-mapped file and are fetched round by round. Of a file that
+            is larger than the memory that is free, the next round is read while one is trained on.
         classes: the number of classes, or of conditions that are numbers, that the networks are conditioned on; 0 for
             none.
         packing: the number of samples that the discriminator sees together.
@@ -197,6 +199,7 @@ class GANDataModule(LightningDataModule):
             start=lambda: trainer.global_step,
             rank=trainer.global_rank,
             ranks=ranks,
+            asks=is_larger_than_memory(loaded.samples),
         )
 
 

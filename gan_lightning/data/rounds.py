@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from gan_lightning.data.ahead import ask_for
 from gan_lightning.samples import SampleSet
 from gan_lightning.seeds import mix
 
@@ -71,7 +72,8 @@ class RoundLoader:
     A round is a SampleSet of the k minibatches of B samples of one iteration, as networks see them: (k, B, ...). The
     loader has no state: a run that is resumed at iteration t gets the rounds that an uninterrupted one would get.
     `data`, as it is stored, may lie on the training device, or stay in host memory or on disk, from where each round is
-    fetched. With several ranks every rank takes its own columns of each minibatch.
+    fetched. With several ranks every rank takes its own columns of each minibatch. With `asks` the system is asked for
+    the next round's samples, mapped from a file, before this one is trained on.
     """
 
     def __init__(
@@ -83,7 +85,9 @@ class RoundLoader:
         start: Callable[[], int] = lambda: 0,
         rank: int = 0,
         ranks: int = 1,
+        asks: bool = False,
     ) -> None:
+        self.asks = asks
         self.data = data._replace(classes=(), units=None, conditions=None)
         self.stream = stream.on(data.samples.device)
         self.sizes = sizes
@@ -94,14 +98,24 @@ class RoundLoader:
 
     def __iter__(self) -> Iterator[SampleSet]:
         iteration = self.start()
+        self._ask(iteration)
         while True:
-            yield self.round(iteration)
+            taken = self.round(iteration)
             iteration += 1
+            self._ask(iteration)
+            yield taken
 
     def round(self, iteration: int) -> SampleSet:
         """The minibatches of one iteration."""
-        first, count = self.sizes.updates_before(iteration), self.sizes.updates(iteration)
-        rows = self.stream.minibatches(first, count)[:, self.columns]
-        taken = self.data.take(rows)
+        taken = self.data.take(self._rows(iteration))
         labels = None if taken.labels is None else sent(taken.labels, self.device)
         return taken._replace(samples=sent(taken.samples, self.device), labels=labels).as_floats()
+
+    def _rows(self, iteration: int) -> Tensor:
+        """Where the samples of one iteration are, (k, B)."""
+        first, count = self.sizes.updates_before(iteration), self.sizes.updates(iteration)
+        return self.stream.minibatches(first, count)[:, self.columns]
+
+    def _ask(self, iteration: int) -> None:
+        if self.asks:
+            ask_for(self.data.samples, self._rows(iteration))

@@ -1,18 +1,23 @@
 """Sets that are larger than the memory a process may have: mapped from their files, and none of it kept."""
 
+import mmap
 import re
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from gan_lightning.data import ahead, rounds
+from gan_lightning.data.ahead import ask_for
 from gan_lightning.data.arrays import Array
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.data.picture_cache import Notes, Rows, read_cache, write_cache
+from gan_lightning.data.rounds import RoundLoader
 from gan_lightning.data.scaling import shared
 from gan_lightning.training.critic_updates import CriticUpdates
 
@@ -74,3 +79,60 @@ def test_cached_pictures_are_mapped_under_a_cap(tmp_path: Path, pixels: np.ndarr
     mapped = read_cache(file, rows)
     assert mapped is not None
     assert mapped[0].flags.writeable  # where there is memory enough
+
+
+# --- what the system is asked for before it is used ---
+
+
+def loader(folder: Path, free: int | None, monkeypatch: pytest.MonkeyPatch) -> RoundLoader:
+    """That of a run on 40 images, 1 to 3 minibatches of 4 a round, with so much free memory."""
+    np.save(folder / "a.npy", np.arange(40 * 48).astype(np.uint8).reshape(40, 3, 4, 4))
+    monkeypatch.setattr(ahead, "free_memory", lambda: free)
+    data = GANDataModule(Array(str(folder / "a.npy"), [3, 4, 4]), [3, 4, 4], 4, CriticUpdates(2, 3, 1, 3))
+    data.trainer = TRAINER  # type: ignore[assignment]
+    return data.train_dataloader()
+
+
+TRAINER = SimpleNamespace(
+    strategy=SimpleNamespace(root_device=torch.device("cpu")),
+    world_size=1,
+    global_rank=0,
+    global_step=5,
+    lightning_module=None,
+)
+
+
+def test_the_next_round_is_asked_for_before_one_is_handed_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[torch.Tensor] = []
+    monkeypatch.setattr(rounds, "ask_for", lambda samples, rows: asked.append(rows))
+    plain = iter(loader(tmp_path, 40 * 48, monkeypatch))
+    expected = [next(plain).samples for _ in range(12)]
+    assert asked == []
+    asking = loader(tmp_path, 40 * 48 - 1, monkeypatch)
+    for number, found in zip(range(12), asking, strict=False):
+        assert len(asked) == number + 2
+        assert torch.equal(found.samples, expected[number])
+        assert torch.equal(found.samples, asking.data.take(asked[number]).as_floats().samples)
+    assert not loader(tmp_path, None, monkeypatch).asks
+
+
+def test_all_bytes_of_the_rows_and_whole_pages_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.save(tmp_path / "a.npy", np.zeros((30, 3, 50, 50), np.uint8))
+    samples = shared(np.lib.format.open_memmap(tmp_path / "a.npy", "c"))
+    advise = ahead._advise()
+    given: list[tuple[int, ...]] = []
+    assert advise is not None
+
+    def record(*arguments: int) -> None:
+        assert advise(*arguments) == 0  # the system takes it
+        given.append(arguments)
+
+    monkeypatch.setattr(ahead, "_advise", lambda: record)
+    ask_for(samples, torch.tensor([[7, 29], [0, 3]]))
+    assert len(given) == 4
+    for number, (first, count, advice) in zip([0, 3, 7, 29], given, strict=True):
+        row = samples[number].data_ptr()
+        assert first % mmap.PAGESIZE == 0
+        assert row - mmap.PAGESIZE < first <= row
+        assert first + count == row + 7500
+        assert advice == mmap.MADV_WILLNEED
