@@ -20,7 +20,7 @@ from gan_lightning.data.places import Place
 
 TOGETHER = 16  # pictures that a core is given at a time
 AHEAD = 4  # times as many, for each core, may be ahead of the writer, so that few wait in memory
-MANY = 8192  # pictures for which processes pay, each of which costs half a second of a core to start
+MANY = 8192  # pictures for which processes pay, each of which costs 0.2 s of a core to start or more
 MOST_PROCESSES = 32
 
 
