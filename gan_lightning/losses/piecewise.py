@@ -20,7 +20,9 @@ from torch.overrides import TorchFunctionMode
 class AsProducts(TorchFunctionMode):
     """In the block, ReLU and LeakyReLU are products with their slopes, whatever module calls them.
 
-    In float32 and float64 nothing else changes, but that a ReLU's zero may be -0. In bfloat16 a slope is rounded to it.
+    In float32 and float64 nothing else changes, but that a ReLU's zero may be -0, and that a ReLU of -inf is NaN. In
+    bfloat16 a slope is rounded to it. Where hooks are told of saved tensors, all is torch's: `torch.utils.checkpoint`
+    computes these again after the block, and would take those of torch's activation for the product's.
     """
 
     def __torch_function__(
@@ -30,8 +32,14 @@ class AsProducts(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        product: Callable[..., Any] = PRODUCTS.get(func, func)
-        return product(*args, **(kwargs or {}))
+        if func in PRODUCTS and not has_saved_tensor_hooks():
+            func = PRODUCTS[func]
+        return func(*args, **(kwargs or {}))
+
+
+def has_saved_tensor_hooks() -> bool:
+    """Whether this is in a block of `torch.autograd.graph.saved_tensors_hooks`."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
@@ -42,7 +50,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 
 def relu(input: Tensor, inplace: bool = False) -> Tensor:
     """The same of ReLU."""
-    return leaky_relu(input, 0.0, inplace)
+    return leaky_relu(input, 0, inplace)
 
 
 PRODUCTS: dict[Callable[..., Any], Callable[..., Tensor]] = {

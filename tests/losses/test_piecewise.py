@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from gan_lightning.losses import regularizers
+from gan_lightning.losses.piecewise import AsProducts
 from gan_lightning.losses.regularizers import GradientPenalty
 
 ACTIVATIONS = {
@@ -63,3 +65,29 @@ def test_no_zeros_travel_back_through_the_layers(name):
     weights, biases = grads[::2], grads[1::2]
     assert all(grad is not None for grad in weights)
     assert all(grad is None for grad in biases)  # a gradient in the samples doesn't depend on them
+
+
+class Checkpointed(nn.Module):
+    """A network whose activations are computed again on the way back."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs):
+        return checkpoint(self.network, inputs, use_reentrant=False)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_a_checkpointed_critic_has_the_same_gradients(name):
+    """What is computed again is outside of the block, and is torch's."""
+    whole = critic_of(ACTIVATIONS[name], torch.float32)
+    ours = gradients(Checkpointed(whole), torch.float32, with_loss=True)
+    theirs = gradients(critic_of(ACTIVATIONS[name], torch.float32), torch.float32, with_loss=True)
+    assert all(torch.equal(own, other) for own, other in zip(ours, theirs, strict=True))
+
+
+def test_integers_stay_integers():
+    with AsProducts():
+        assert torch.relu(torch.tensor([-1, 2])).tolist() == [0, 2]
+        assert torch.relu(torch.tensor([-1, 2])).dtype == torch.int64
