@@ -32,12 +32,12 @@ class AsProducts(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func in PRODUCTS and not has_saved_tensor_hooks():
+        if func in PRODUCTS and not _has_saved_tensor_hooks():
             func = PRODUCTS[func]
         return func(*args, **(kwargs or {}))
 
 
-def has_saved_tensor_hooks() -> bool:
+def _has_saved_tensor_hooks() -> bool:
     """Whether this is in a block of `torch.autograd.graph.saved_tensors_hooks`."""
     return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
