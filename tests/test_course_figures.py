@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 from docs_scripts import DOCS, script
 from PIL import Image
+from small import small
 
+from gan_lightning import train
 from gan_lightning.config.places import CONF
 
 pytestmark = pytest.mark.slow
 
-course = script("course")
+course, augmentation = script("course"), script("augmentation")
 LABS = sorted(path.stem for path in (CONF / "experiment").glob("course_*.yaml"))
 
 
@@ -56,3 +58,18 @@ def test_real_images_are_as_large_as_the_networks_see_them() -> None:
     histogram = real.histogram()
     dark, light = sum(histogram[:64]), sum(histogram[192:])
     assert 0 < light < dark  # white on black
+
+
+def test_the_figure_of_data_augmentation(tmp_path: Path) -> None:
+    page = (DOCS / "course.md").read_text()
+    assert "(images/augmentation.png)" in page
+    assert augmentation.PICTURE.stat().st_size < 60_000
+    shares, classifiers, _ = augmentation.MEASURED
+    assert f"    python -m gan_lightning {' '.join(augmentation.TRAINED)}\n" in page
+    assert f"    python -m gan_lightning evaluate run=outputs/DATE/RUN '{shares}' {classifiers}\n" in page
+    overrides = small("dataset.batch_size=16", *augmentation.TRAINED, *augmentation.QUIET, "trainer.max_steps=1")
+    run = train(*overrides, f"hydra.run.dir={tmp_path / 'run'}").folder
+    augmentation.draw(run, tmp_path / "a.png", "samples=40", "reference=60", "intervals=0", "extractor=identity")
+    assert (run / "augmentation.csv").read_text().count("\n") == 1 + 5
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (600, 420)

@@ -161,18 +161,18 @@ class Evaluator:
         around: dict[str, tuple[float, float]] = {}
         left_out: dict[str, str] = {}
         for name, metric in self.metrics.items():
+            progress(len(fake))  # before, since what it raises would throw away what has been measured
             if reason := metric.missing(self.real, fake):
                 left_out[name] = reason
             else:
                 halves, reason = self.halves(metric, fake)
-                if reason:
-                    left_out[f"{name} (its interval)"] = f"halves of the samples are without {reason}"
                 whole, *parts = measure_subsets(metric, self.real, fake, [torch.arange(len(fake)), *halves], self.seed)
                 values |= self.named(whole)
                 if parts:
-                    sure = {name: value for name, value in whole.items() if name not in spreads(metric)}
-                    around |= self.named(intervals(sure, parts))
-            progress(len(fake))
+                    ends, reason = certainty(metric, whole, parts)
+                    around |= self.named(ends)
+                if reason:
+                    left_out[f"{name} (its interval)"] = reason
         return {
             "weights": weights,
             "values": {name: finite(value) for name, value in values.items()},
@@ -184,11 +184,11 @@ class Evaluator:
         }
 
     def halves(self, metric: Metric, fake: Observed) -> tuple[list[Tensor], str | None]:
-        """The random halves that a metric's intervals are estimated from, or none; and what these are without."""
+        """The random halves that a metric's intervals are estimated from, or none; and why there are none."""
         if not self.repeats or metric.slow:
             return [], None
         if reason := metric.missing(self.real, fake.subset(torch.arange(len(fake) // 2))):
-            return [], reason
+            return [], f"halves of the samples are without {reason}"
         return random_halves(len(fake), self.repeats, self.seed), None
 
     def left_out(self, generator: Generator, latents: Prior, device: torch.device | str = "cpu") -> dict[str, str]:
@@ -236,6 +236,16 @@ class Evaluator:
         assert self.chosen.labels is not None  # where networks are told labels, the data set has them
         source = torch.Generator().manual_seed(mix(self.seed, LABELS))
         return self.chosen.labels[torch.randint(len(self.chosen.labels), (self.samples,), generator=source)]
+
+
+def certainty(
+    metric: Metric, whole: Mapping[str, float], halves: Sequence[Mapping[str, float]]
+) -> tuple[dict[str, tuple[float, float]], str | None]:
+    """The intervals of a metric's numbers that are no spreads, by those of the halves; and what some of them lack."""
+    sure = {name: value for name, value in whole.items() if name not in spreads(metric)}
+    found = intervals(sure, halves)
+    unknown = [name for name, ends in found.items() if math.isfinite(sure[name]) and not math.isfinite(sum(ends))]
+    return found, f"halves of the samples have no {', '.join(unknown)}" if unknown else None
 
 
 def classes_of(chosen: SampleSet) -> Tensor | None:

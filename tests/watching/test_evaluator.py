@@ -14,6 +14,7 @@ from gan_lightning.data.toys import Ring
 from gan_lightning.errors import UserError
 from gan_lightning.metrics.frechet import FrechetDistance, frechet_distance
 from gan_lightning.metrics.identity import Identity
+from gan_lightning.metrics.kernel import KernelDistance
 from gan_lightning.metrics.memorisation import Memorisation
 from gan_lightning.metrics.modes import ModeCoverage
 from gan_lightning.networks.mlp import MLPGenerator
@@ -69,6 +70,23 @@ class Counted:
     def measure(self, real, fake, seed=0):
         labels = real.labels if fake.labels is None else fake.labels
         return {"share_of_nines": (labels == 9).double().mean().item(), "count": float(len(fake))}
+
+
+@dataclass(frozen=True)
+class Noting:
+    """Notes that it has measured."""
+
+    noted: list
+
+    higher_is_better: ClassVar = {"noted": None}
+    slow: ClassVar = True
+
+    def missing(self, real, fake):
+        return None
+
+    def measure(self, real, fake, seed=0):
+        self.noted.append(True)
+        return {"noted": 1.0}
 
 
 class Conditioned:
@@ -162,6 +180,22 @@ class TestNumbers:
         assert list(record["values"]) == ["frechet_distance"]
         assert list(record["left_out"]) == ["modes"]
         assert record["left_out"]["modes"]
+
+    def test_an_interval_that_halves_have_no_numbers_for(self):
+        kernel = {"kernel": KernelDistance(subsets=1, size=2)}  # of which a half has one sample or none
+        record = measure({"metrics": kernel, "repeats": 20})
+        assert record["intervals"] == {"kernel_distance": [None, None]}
+        assert record["left_out"] == {"kernel (its interval)": "halves of the samples have no kernel_distance"}
+
+    def test_what_progress_raises_loses_no_evaluation_that_is_done(self):
+        measured = []
+
+        def interrupt(done):
+            if measured:
+                raise InterruptedError
+
+        known = evaluator(metrics={"last": Noting(measured)})
+        assert known.measure(generator(), Normal(), progress=interrupt)["values"] == {"noted": 1.0}
 
     def test_a_mixture_is_known_to_the_metrics(self):
         options = {"data": ring(), "metrics": {"modes": ModeCoverage()}}
