@@ -1,6 +1,7 @@
 """From a section's records and curves to what is told of each metric, by the functions of statistics."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -37,7 +38,7 @@ def measure(section: Section, metric: str, ran: Ran) -> Measured:
     curves = {entry.name: _curves(entry, metric, ran.budget or "iterations", ran) for entry in section.entries}
     cut, notes = at_budget(curves, ran.budget) if ran.budget and section.how == TRAINING else ({}, [])
     standings = [standing(entry, metric, cut.get(entry.name, {}), place) for place, entry in enumerate(section.entries)]
-    ranked = sorted(standings, key=lambda each: _rank(each, better))
+    ranked = coloured(sorted(standings, key=lambda each: _rank(each, better)))
     entries = {entry.name: entry for entry in section.entries}
     drawn = [(entries[each.name], each.colour) for each in ranked[:MOST_LINES]]
     charts = {axis: courses_of(drawn, metric, axis, ran) for axis in AXES} if section.how == TRAINING else {}
@@ -55,6 +56,13 @@ def measure(section: Section, metric: str, ran: Ran) -> Measured:
         trials=searches(section.entries, ranked, better == "higher") if better else (),
         **compared(metric, better, ranked),
     )
+
+
+def coloured(ranked: Sequence[Standing]) -> list[Standing]:
+    """Standings whose colours are those of their lines: each section's own, or their rank's where two lines had one."""
+    own = {each.colour % COLOURS for each in ranked[:MOST_LINES]}
+    is_clear = len(own) == min(len(ranked), MOST_LINES)
+    return list(ranked) if is_clear else [replace(each, colour=place) for place, each in enumerate(ranked)]
 
 
 def compared(metric: str, better: str | None, ranked: Sequence[Standing]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from planted import LOWER, plant, study
 
+from gan_lightning.studies.figures import COLOURS
 from gan_lightning.studies.measuring import MOST_COMPARED, at_budget, thinned
 from gan_lightning.studies.report import collect
 from gan_lightning.studies.studied import find_runs
@@ -28,6 +29,15 @@ def test_the_best_stands_first_and_those_alike_are_named(tmp_path):
     assert any(each.startswith("hinge is better than vanilla on frechet_distance: 1.") for each in found.sentences)
     assert any(each.startswith("5 seeds can't tell hinge from lsgan") for each in found.sentences)
     assert len(found.comparisons.rows) == 3
+
+
+def test_a_configuration_has_one_colour_in_the_table_and_the_chart(tmp_path):
+    found = measured(study(tmp_path, {f"loss{place}": [10.0 - place] for place in range(10)}))
+    colours = {each.name: each.colour for each in found.standings}
+    drawn = found.curves["iterations"]
+    assert [each.name for each in drawn] == [f"loss{place}" for place in range(9, 1, -1)]
+    assert {each.name: each.colour for each in drawn}.items() <= colours.items()
+    assert len({each.colour % COLOURS for each in drawn}) == len(drawn)
 
 
 def test_higher_may_be_better(tmp_path):
