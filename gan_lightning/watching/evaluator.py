@@ -28,7 +28,7 @@ from gan_lightning.training.ranks import gathered
 LATENTS, LABELS = 0xE7A1, 0x1AB1  # keep what is drawn here apart from every other use of a seed
 Value = TypeVar("Value")
 Record = dict[str, Any]
-Progress = Callable[[int], None]
+Advance = Callable[[int], None]
 
 
 def unheard(done: int) -> None:
@@ -100,7 +100,7 @@ class Evaluator:
         """The real samples with their features."""
         return self.observe_real(unheard)
 
-    def observe_real(self, progress: Progress) -> Observed:
+    def observe_real(self, progress: Advance) -> Observed:
         """The same; at the first call, `progress` is told of every batch how many samples it has."""
         if self.observed is None:
             source = self.data.source
@@ -110,7 +110,7 @@ class Evaluator:
             self.observed = replace(real, mixture=mixture, unseen=unseen, is_whole=self.is_whole)
         return self.observed
 
-    def observe(self, chosen: SampleSet, progress: Progress = unheard) -> Observed:
+    def observe(self, chosen: SampleSet, progress: Advance = unheard) -> Observed:
         """Samples with their features."""
         found = []
         for chunk in chosen.samples.split(self.batch_size):
@@ -145,7 +145,7 @@ class Evaluator:
         latents: Prior,
         weights: Literal["ema", "raw", "best"] = "ema",
         device: torch.device | str = "cpu",
-        progress: Progress = unheard,
+        progress: Advance = unheard,
     ) -> Record:
         """The record of a generator on `device`: values by name, their intervals and which way each is better, what was
         left out and why, protocol.
@@ -202,7 +202,7 @@ class Evaluator:
         """Values by the names that the field gives them on these features."""
         return {self.network.known_as.get(name, name): value for name, value in values.items()}
 
-    def draw(self, generator: Generator, prior: Prior, device: torch.device | str, progress: Progress) -> Observed:
+    def draw(self, generator: Generator, prior: Prior, device: torch.device | str, progress: Advance) -> Observed:
         """Samples of the average or raw generator, with their features; made by all processes together.
 
         Raises FloatingPointError for samples that are not finite.
