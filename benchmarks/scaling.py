@@ -153,6 +153,7 @@ def measure(point: Point, options: argparse.Namespace, overrides: Sequence[str])
         prepared = prepare(config, run)
         assert isinstance(prepared, Prepared)
         measured = Measured(options.seconds, torch.bfloat16 if prepared.parts.model.rounds else torch.float32)
+        # Lightning sets callbacks of a trainer from elsewhere, where type checkers don't see it.
         prepared.trainer.callbacks.append(measured)  # type: ignore[attr-defined]
         train(config, run, prepared)
     return measured

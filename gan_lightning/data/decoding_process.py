@@ -129,6 +129,7 @@ class Asking:
         """Those of so many pictures, (count, C, H, W). Raises EOFError where they end too early."""
         shape = (count, *self.form.shape)
         pixels: Pixels = np.empty(shape, np.float32) if self.form.deep else np.empty(shape, np.uint8)
+        # typeshed's IO has no readinto, which buffered pipes have.
         if count and self.answers.readinto(pixels.data.cast("B")) < pixels.nbytes:  # type: ignore[attr-defined]
             raise EOFError
         return pixels

@@ -3,10 +3,11 @@
 import mmap
 import re
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,9 +66,9 @@ def test_an_array_is_trained_on_under_a_cap(tmp_path: Path, pixels: np.ndarray) 
 def test_cached_pictures_are_mapped_under_a_cap(tmp_path: Path, pixels: np.ndarray) -> None:
     rows, file = Rows(pixels.shape), tmp_path / "a.npy"
 
-    def produce(keep: object) -> Notes:
+    def produce(keep: Callable[[Any], object]) -> Notes:
         for picture in pixels:
-            keep(picture)  # type: ignore[operator]
+            keep(picture)
         return Notes("somewhere")
 
     write_cache(file, rows, produce)
