@@ -104,7 +104,7 @@ def training(recipe: Recipe, iterations: int = ITERATIONS, every: int = EVERY) -
         model.generator_step(real, generator_optimizer)
         if iteration % every == 0:
             with torch.no_grad():
-                fake, _ = model.fakes(len(images))
+                fake = model.generator(*model.drawn(len(images)))
                 of_real, of_fake = model.adapter().both_outputs(images, fake, None)
                 (loss,) = recipe.objective.discriminator(of_real.logits, of_fake.logits).values()
             found.append((iteration, recipe.distance_of(float(loss)), wasserstein(images[:MATCHED], fake[:MATCHED])))

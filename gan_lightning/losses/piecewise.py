@@ -39,7 +39,7 @@ class AsProducts(TorchFunctionMode):
 
 def _has_saved_tensor_hooks() -> bool:
     """Whether this is in a block of `torch.autograd.graph.saved_tensors_hooks`."""
-    return torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+    return not torch.compiler.is_compiling() and torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
 
 
 def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:

@@ -30,7 +30,7 @@ and small differences of large logits vanish.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, TypeVar, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -110,6 +110,14 @@ def takes_gradients(penalty: Penalty) -> bool:
     return isinstance(penalty, OfGradients)
 
 
+LazyPenalty = TypeVar("LazyPenalty", Penalty, WeightPenalty)
+
+
+def due(penalties: Mapping[str, LazyPenalty], number: int) -> Mapping[str, LazyPenalty]:
+    """Those that a discriminator's `number`-th step has."""
+    return {name: penalty for name, penalty in penalties.items() if number % penalty.every == 0}
+
+
 @dataclass(frozen=True)
 class Lazy:
     """What all penalties share: a weight, and the interval of discriminator steps at which they are due."""
@@ -146,10 +154,13 @@ def input_gradients(critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Te
     mixes samples and voids the "each sample" above).
     """
     with gradients_precision(samples.device):
-        samples = in_full_precision(samples).requires_grad_()
-        with AsProducts():
-            logits = critic(samples)
+        samples = in_full_precision(samples)
         # The sum over the batch gives each sample its own gradient, since no sample's logit depends on another sample.
+        with AsProducts():
+            if torch.compiler.is_compiling():
+                gradient = torch.func.grad(lambda points: critic(points).sum())(samples)
+                return gradient.flatten(1)
+            logits = critic(samples.requires_grad_())
         (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
         return gradient.flatten(1)
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gan_lightning.training.minibatches import *
     from gan_lightning.training.ranks import *
     from gan_lightning.training.running_means import *
+    from gan_lightning.training.terms import *
     from gan_lightning.training.timetable import *
 
 __getattr__, __dir__ = namespace.of(__name__)

@@ -23,8 +23,7 @@ from gan_lightning import ranks
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
-from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind, takes_gradients
-from gan_lightning.networks.discriminator import pack
+from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind, due
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.precision import forget_casts
@@ -44,6 +43,7 @@ from gan_lightning.training.matmul import Setting, multiplying
 from gan_lightning.training.minibatches import Batch, Gathered, Minibatch
 from gan_lightning.training.ranks import of_each_rank, refuse_strategy
 from gan_lightning.training.running_means import RunningMeans
+from gan_lightning.training.terms import Play, discriminator_terms, generator_terms
 from gan_lightning.training.timetable import NETWORKS, START, OptimizerFactory, Timetable
 from gan_lightning.types import PositiveInt
 
@@ -111,6 +111,7 @@ class GAN(LightningModule):
         self.twins: Twins | None = None  # that they do so with, where they can
         self.playing: Twins | None = None  # the same, within an iteration
         self.spares_hooks = True  # which Lightning's trainer calls around gradients and steps
+        self.discriminator_terms, self.generator_terms = discriminator_terms, generator_terms
         self.means = RunningMeans()
         self.reported: dict[str, float] = {}  # the last means that were
 
@@ -157,7 +158,8 @@ class GAN(LightningModule):
         """
         if labels is None and (told := label_of_each(self.generator, count, self.conditions)) is not None:
             labels = told.to(self.device)
-        return self.fakes(count, labels, self.ema_generator)[0]
+        fakes: Tensor = self.ema_generator(*self.drawn(count, labels, self.ema_generator))
+        return fakes
 
     # What Lightning calls.
 
@@ -273,40 +275,12 @@ class GAN(LightningModule):
         of the real samples.
         """
         regularizers = by_kind(self.regularizers) if regularizers is None else regularizers
-        adapter = self.adapter(regularizers)
         for projection in regularizers.projections.values():
             projection.project(self.discriminator)
             self.renew("discriminator")
-        with torch.no_grad():
-            fake, drawn = self.fakes(len(real), labels)
-            fake = fake.to(real.dtype)
-            views = adapter.view(real), adapter.view(fake)
-        packed_labels = adapter.packed(labels)
-        of_real, of_fake = adapter.both_outputs(*views, packed_labels)
-        terms = self.objective.discriminator(of_real.logits, of_fake.logits)
-        for name, head in self.heads.items():
-            terms |= head.discriminator(of_real.columns[name], of_fake.columns[name], labels, drawn)
-        diagnostics = {
-            "discriminator/real": self.objective.score(of_real.logits).mean(),
-            "discriminator/fake": self.objective.score(of_fake.logits).mean(),
-        }
-        for name, value in self.objective.diagnostics(of_real.logits, of_fake.logits).items():
-            diagnostics[f"discriminator/{name}"] = value
-        details: dict[str, Terms] = {}
-        packs = pack(real, self.discriminator.packing), pack(fake, self.discriminator.packing)
-        for name, penalty in regularizers.penalties.items():
-            if number % penalty.every == 0:
-                of_augmented = getattr(penalty, "of_augmented", False)
-                shown = self.adapter(regularizers, exact=not takes_gradients(penalty))
-                critic = partial(shown.logits if of_augmented else shown.logits_through, labels=packed_labels)
-                terms[name], details[name] = penalty.penalty(critic, *(views if of_augmented else packs))
-        for name, weight_penalty in regularizers.weight_penalties.items():
-            if number % weight_penalty.every == 0:
-                terms[name], details[name] = weight_penalty.weight_penalty(self.discriminator)
-        for name, detail in details.items():
-            diagnostics |= {f"regularizer/{name}/{tag}": value for tag, value in detail.items()}
-        self.update("discriminator", terms, optimizer, log_norm, diagnostics)
-        return of_real.logits.detach().mean()
+        found = self.discriminator_terms(self.play(regularizers, number), real, labels, self.drawn(len(real), labels))
+        self.update("discriminator", found.terms, optimizer, log_norm, found.diagnostics)
+        return found.real_mean
 
     def generator_step(
         self,
@@ -323,22 +297,27 @@ class GAN(LightningModule):
         `real_mean` is what the last discriminator_step has returned: an objective with a state moves on by it. Without
         it, the state stays.
         """
-        adapter = self.adapter(regularizers)
         self.freeze_discriminator(True)
-        fake, drawn = self.fakes(len(real), labels)
-        packed_labels = adapter.packed(labels)
-        if self.objective.uses_real:
-            of_real, of_fake = adapter.both_outputs(adapter.view(real), adapter.view(fake), packed_labels)
-            real_logits = of_real.logits
-        else:
-            of_fake, real_logits = adapter.outputs(adapter.view(fake), packed_labels), None
-        terms = self.objective.generator(of_fake.logits, real_logits)
-        for name, head in self.heads.items():
-            terms |= head.generator(of_fake.columns[name], drawn)
-        self.update("generator", terms, optimizer, log_norm)
+        found = self.generator_terms(self.play(regularizers), real, labels, self.drawn(len(real), labels))
+        self.update("generator", found.terms, optimizer, log_norm)
         if isinstance(self.objective, Stateful) and real_mean is not None:
-            self.objective.advance(ranks.mean_of_ranks(real_mean), ranks.mean_of_ranks(of_fake.logits.detach().mean()))
+            self.objective.advance(ranks.mean_of_ranks(real_mean), ranks.mean_of_ranks(found.fake_logits.mean()))
         self.freeze_discriminator(False)
+
+    def play(self, regularizers: Regularizers | None = None, number: int | None = None) -> Play:
+        """What takes part in a step: in the discriminator's `number`-th, the penalties that are due."""
+        regularizers = by_kind(self.regularizers) if regularizers is None else regularizers
+        adapter = self.adapter(regularizers)
+        return Play(
+            self.objective,
+            self.heads,
+            self.playing.generator if self.playing else self.generator,
+            adapter,
+            self.adapter(regularizers, exact=True) if self.playing else adapter,
+            self.discriminator,
+            {} if number is None else due(regularizers.penalties, number),
+            {} if number is None else due(regularizers.weight_penalties, number),
+        )
 
     def update(
         self,
@@ -388,19 +367,15 @@ class GAN(LightningModule):
         for parameter in (*self.discriminator_parameters, *copies):
             parameter.requires_grad = not frozen
 
-    def fakes(
-        self, count: int, labels: Tensor | None = None, generator: Generator | None = None
-    ) -> tuple[Tensor, Drawn]:
-        """Samples (count, ...) of a generator, by default the one that is trained, and what they came from.
+    def drawn(self, count: int, labels: Tensor | None = None, generator: Generator | None = None) -> Drawn:
+        """What so many samples of a generator are made from, of the labels, (count,) or (count, K), if it takes any.
 
-        They are of the labels, (count,) or (count, K), if it takes any. Latents come from the prior, by the default
-        random generator of the module's device; in training, those of all ranks are what one process would draw
-        (gan_lightning.ranks).
+        Latents come from the prior, by the default random generator of the module's device; in training, those of all
+        ranks are what one process would draw (gan_lightning.ranks).
         """
-        generator = generator or (self.playing.generator if self.playing else self.generator)
+        generator = generator or self.generator
         latents = ranks.drawn(partial(self.draw_latents, generator.latent_dim), count)
-        drawn = Drawn(latents, labels if generator.classes else None)
-        return generator(*drawn), drawn
+        return Drawn(latents, labels if generator.classes else None)
 
     def draw_latents(self, latent_dim: int, count: int, source: torch.Generator | None) -> Tensor:
         """Latents (count, latent_dim) from the prior on the module's device; without a source, by its default one."""

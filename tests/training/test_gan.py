@@ -92,19 +92,19 @@ def test_boosted_iterations_have_more_critic_steps(tiny, around):
 
 def test_each_critic_step_has_the_next_minibatch_and_every_step_fresh_latents(tiny, around, monkeypatch):
     reals, latents, iterations, data = [], [], [], []
-    fakes = GAN.fakes
+    draw = GAN.drawn
 
     def keep_latents(self: GAN, *arguments: Any) -> Any:
-        made, drawn = fakes(self, *arguments)
+        drawn = draw(self, *arguments)
         latents.append(drawn.latents)
-        return made, drawn
+        return drawn
 
     def before(model: GAN, real: Tensor) -> None:
         reals.append(real.clone())
         iterations.append(model.trainer.global_step)
         data.append(model.trainer.datamodule)
 
-    monkeypatch.setattr(GAN, "fakes", keep_latents)
+    monkeypatch.setattr(GAN, "drawn", keep_latents)
     around("discriminator_step", before)
     tiny("run", "loss=wgan_gp", "loss.n_critic=3", "trainer.max_steps=4")
 

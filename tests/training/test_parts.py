@@ -121,7 +121,7 @@ def test_fakes_are_shown_with_the_labels_they_were_made_from():
 
 def test_a_generator_without_labels_ignores_those_of_the_data():
     model = Steps(GeneratorMLP(), DiscriminatorMLP(), Vanilla(), SGD, SGD)
-    assert model.fakes(6, LABELS)[1].labels is None
+    assert model.drawn(6, LABELS).labels is None
     assert model.both(samples(), LABELS).keys() == model.both(samples(), None).keys()
 
 
