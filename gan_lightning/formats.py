@@ -63,7 +63,7 @@ ADDED: dict[str, Any] = {
     "matmul": "auto",
     "init_from": None,
     "init_strict": True,
-    "speed": {"name": "exact", "bfloat16": False},
+    "speed": {"name": "exact", "bfloat16": False, "compile": False},
     "sweep": {"resume": None, "fail_fast": False},
 }
 VALUES = {"advice": {"on": True, "off": False}}
@@ -83,7 +83,12 @@ def require(found: str | None, today: str, problem: str) -> None:
 def upgrade_whole(config: dict[str, Any]) -> dict[str, Any]:
     """A run's configuration from its top, with the names and the keys of today."""
     upgraded: dict[str, Any] = upgrade(config)
-    return upgraded | {key: copy.copy(value) for key, value in ADDED.items() if key not in upgraded}
+    for key, value in ADDED.items():
+        if isinstance(value, dict) and isinstance(node := upgraded.get(key), dict):
+            upgraded[key] = value | node
+        else:
+            upgraded.setdefault(key, copy.copy(value))
+    return upgraded
 
 
 def upgrade(config: Any, key: str = "") -> Any:

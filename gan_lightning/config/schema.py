@@ -153,6 +153,7 @@ class Speed:
 
     name: str
     bfloat16: bool | Literal["auto"]
+    compile: bool | Literal["auto"]
 
 
 @dataclass(frozen=True)

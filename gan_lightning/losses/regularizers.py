@@ -156,12 +156,14 @@ def input_gradients(critic: Critic, samples: Float[Tensor, "n ..."]) -> Float[Te
     with gradients_precision(samples.device):
         samples = in_full_precision(samples)
         # The sum over the batch gives each sample its own gradient, since no sample's logit depends on another sample.
-        with AsProducts():
-            if torch.compiler.is_compiling():
-                gradient = torch.func.grad(lambda points: critic(points).sum())(samples)
-                return gradient.flatten(1)
-            logits = critic(samples.requires_grad_())
-        (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+        if torch.compiler.is_compiling():
+            with AsProducts():
+                gradient: Tensor = torch.func.grad(lambda points: critic(points).sum())(samples)
+        else:
+            samples.requires_grad_()
+            with AsProducts():
+                logits = critic(samples)
+            (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
         return gradient.flatten(1)
 
 

@@ -40,7 +40,7 @@ class Results:
     `status` is running, failed, or that of runs.run.Run; `seconds` are of training. `evaluation` has the last and the
     best record of those made while training, `evaluations` those of the command `evaluate`. `memory` are the most bytes
     that the first process has held, and its tensors on a GPU; `matmul` is torch's setting of matrix products,
-    `bfloat16` whether networks have computed in it by `speed=fast`.
+    `bfloat16` whether networks have computed in it by `speed=fast`, `compiled` whether in compiled graphs.
     `parameters` are how many weights each network has, `classes` the names of the data set's in the order of their
     numbers, `origin` where the weights began, {} at random. Numbers that are not finite are None.
     """
@@ -61,6 +61,7 @@ class Results:
     memory: Mapping[str, int] = field(default_factory=dict)
     matmul: str = "highest"
     bfloat16: bool = False
+    compiled: bool = False
     parameters: Mapping[str, int] = field(default_factory=dict)
     classes: Sequence[str] = ()
     origin: Mapping[str, Any] = field(default_factory=dict)

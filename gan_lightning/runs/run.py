@@ -189,7 +189,7 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     require_step(parts.model, parts.data, trainer.world_size)
     content = checkpoint.content if checkpoint else None
     parts.model.matmul = chosen(config.matmul, trainer, parts.model, parts.data.batch_size, content)
-    hasten(config, trainer, parts.model, content)
+    hasten(config, trainer, parts.model, parts.data.batch_size, content)
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
     return Prepared(parts, trainer, watchers, trackers, limit, checkpoint)
@@ -305,6 +305,7 @@ def record(folder: Path, status: str, seed: int, prepared: Prepared) -> None:
         **provenance(trainer),
         matmul=prepared.parts.model.matmul or torch.get_float32_matmul_precision(),
         bfloat16=prepared.parts.model.rounds,
+        compiled=prepared.parts.model.compiles,
         parameters=parameters(prepared.parts.model),
         classes=prepared.parts.data.loaded.classes,
         origin=prepared.parts.model.origin,

@@ -7,14 +7,23 @@ from typing import Any
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning import Trainer
+from torch.nn.modules.conv import _ConvNd
 
 from gan_lightning.errors import UserError
+from gan_lightning.losses.regularizers import Penalty, takes_gradients
+from gan_lightning.training.compiled import is_kept
 from gan_lightning.training.gan import GAN
+
+# Discriminator updates with a gradient penalty from which on compiling pays, with a margin of two: where it has to be
+# done, and where torch has kept the graphs of an earlier run.
+SHORTEST, KEPT = 20_000, 6_000
 
 log = logging.getLogger(__name__)
 
 
-def hasten(config: DictConfig, trainer: Trainer, model: GAN, checkpoint: Mapping[str, Any] | None) -> None:
+def hasten(
+    config: DictConfig, trainer: Trainer, model: GAN, batch_size: int, checkpoint: Mapping[str, Any] | None
+) -> None:
     """Has the model train as `speed` says, and a run that goes on with "auto" as it began, on whatever machine.
 
     Raises UserError for a precision that contradicts it.
@@ -36,6 +45,29 @@ def hasten(config: DictConfig, trainer: Trainer, model: GAN, checkpoint: Mapping
             config.speed.name,
             device.type,
         )
+    model.compiles = compiles(config.speed.compile, trainer, model, batch_size, checkpoint)
+
+
+def compiles(
+    asked: bool | str, trainer: Trainer, model: GAN, batch_size: int, checkpoint: Mapping[str, Any] | None
+) -> bool:
+    """Whether graphs are compiled: "auto" does where a run is long enough to gain from it, and goes on as it began.
+
+    What is gained has been measured on CPUs (docs/performance.md): time with gradient penalties and without
+    convolutions. How long a run must be depends on whether torch has kept such graphs of an earlier one.
+    """
+    if asked != "auto":
+        return bool(asked)
+    if checkpoint is not None:
+        return bool(checkpoint.get("compiled"))
+    networks = model.generator, model.discriminator
+    convolves = any(isinstance(part, _ConvNd) for network in networks for part in network.modules())
+    penalties = [part for part in model.penalties.values() if isinstance(part, Penalty) and takes_gradients(part)]
+    if trainer.strategy.root_device.type != "cpu" or trainer.world_size > 1 or convolves or not penalties:
+        return False
+    end = trainer.max_steps
+    updates = model.critic_updates.updates_before(end) / min(part.every for part in penalties)
+    return end < 0 or updates >= (KEPT if is_kept(model, batch_size) else SHORTEST)
 
 
 def has_bfloat16(device: torch.device) -> bool:

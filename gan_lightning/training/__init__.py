@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from gan_lightning.training.checkpoint_files import *
     from gan_lightning.training.clock import *
     from gan_lightning.training.compatibility import *
+    from gan_lightning.training.compiled import *
     from gan_lightning.training.critic_updates import *
     from gan_lightning.training.discriminator_adapter import *
     from gan_lightning.training.ema import *

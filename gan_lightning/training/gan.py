@@ -23,7 +23,7 @@ from gan_lightning import ranks
 from gan_lightning.data.datamodule import GANDataModule
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
-from gan_lightning.losses.regularizers import Regularizer, Regularizers, by_kind, due
+from gan_lightning.losses.regularizers import Penalty, Regularizer, Regularizers, WeightPenalty, by_kind, due
 from gan_lightning.networks.generator import Generator
 from gan_lightning.networks.plain import as_discriminator, as_generator
 from gan_lightning.precision import forget_casts
@@ -35,6 +35,7 @@ from gan_lightning.schedules import Clock
 from gan_lightning.training import hooks
 from gan_lightning.training.clock import last_iteration, logs_after, serves_rounds
 from gan_lightning.training.compatibility import Circumstances, Parts, cautions, refuse, refuse_data
+from gan_lightning.training.compiled import compiled_terms
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter, adapt
 from gan_lightning.training.ema import EMA
@@ -43,7 +44,7 @@ from gan_lightning.training.matmul import Setting, multiplying
 from gan_lightning.training.minibatches import Batch, Gathered, Minibatch
 from gan_lightning.training.ranks import of_each_rank, refuse_strategy
 from gan_lightning.training.running_means import RunningMeans
-from gan_lightning.training.terms import Play, discriminator_terms, generator_terms
+from gan_lightning.training.terms import EAGER, Play
 from gan_lightning.training.timetable import NETWORKS, START, OptimizerFactory, Timetable
 from gan_lightning.types import PositiveInt
 
@@ -111,7 +112,8 @@ class GAN(LightningModule):
         self.twins: Twins | None = None  # that they do so with, where they can
         self.playing: Twins | None = None  # the same, within an iteration
         self.spares_hooks = True  # which Lightning's trainer calls around gradients and steps
-        self.discriminator_terms, self.generator_terms = discriminator_terms, generator_terms
+        self.compiles = False  # whether what networks minimise is compiled (training/compiled.py)
+        self.terms = EAGER
         self.means = RunningMeans()
         self.reported: dict[str, float] = {}  # the last means that were
 
@@ -119,6 +121,11 @@ class GAN(LightningModule):
     def parts(self) -> Parts:
         """What has to work together."""
         return Parts(self.generator, self.discriminator, self.objective, self.regularizers, self.heads, self.latents)
+
+    @property
+    def penalties(self) -> dict[str, Penalty | WeightPenalty]:
+        """Regularizers that add a term to the discriminator's loss, at each so many of its steps."""
+        return {k: part for k, part in self.regularizers.items() if isinstance(part, Penalty | WeightPenalty)}
 
     @contextmanager
     def as_fast(self) -> Iterator[None]:
@@ -178,6 +185,7 @@ class GAN(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["matmul"] = self.matmul
         checkpoint["bfloat16"] = self.rounds
+        checkpoint["compiled"] = self.compiles
         if self.origin:
             checkpoint["origin"] = self.origin
         checkpoint["running_means"] = self.means.state_dict()
@@ -206,6 +214,7 @@ class GAN(LightningModule):
     def on_train_end(self) -> None:
         self.spares_hooks = True  # a plain script may take further steps
         self.twins = None
+        self.terms = EAGER
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """An iteration, once its minibatches are there. Raises ValueError for a batch that the networks don't fit."""
@@ -213,8 +222,16 @@ class GAN(LightningModule):
             if not isinstance(batch, SampleSet) and not self.reported:
                 self.require_fitting(*minibatches[0])
             seed = self.seed, self.trainer.global_step
-            with multiplying(self.matmul), ranks.together(self.device, *seed), self.as_fast():
-                self.train_iteration(minibatches)
+            with multiplying(self.matmul), self.as_fast():
+                if self.compiles and self.terms is EAGER:
+                    self.compile_terms(minibatches[0])
+                with ranks.together(self.device, *seed):
+                    self.train_iteration(minibatches)
+
+    def compile_terms(self, minibatch: Minibatch) -> None:
+        """What networks minimise of such minibatches is compiled, or is not to be any more, where that can't be."""
+        self.terms = compiled_terms(self, minibatch)
+        self.compiles = self.terms is not EAGER
 
     def on_train_epoch_end(self) -> None:
         """What stops or saves at the end of an epoch finds its numbers; rounds have no epochs."""
@@ -278,7 +295,7 @@ class GAN(LightningModule):
         for projection in regularizers.projections.values():
             projection.project(self.discriminator)
             self.renew("discriminator")
-        found = self.discriminator_terms(self.play(regularizers, number), real, labels, self.drawn(len(real), labels))
+        found = self.terms.discriminator(self.play(regularizers, number), real, labels, self.drawn(len(real), labels))
         self.update("discriminator", found.terms, optimizer, log_norm, found.diagnostics)
         return found.real_mean
 
@@ -298,7 +315,7 @@ class GAN(LightningModule):
         it, the state stays.
         """
         self.freeze_discriminator(True)
-        found = self.generator_terms(self.play(regularizers), real, labels, self.drawn(len(real), labels))
+        found = self.terms.generator(self.play(regularizers), real, labels, self.drawn(len(real), labels))
         self.update("generator", found.terms, optimizer, log_norm)
         if isinstance(self.objective, Stateful) and real_mean is not None:
             self.objective.advance(ranks.mean_of_ranks(real_mean), ranks.mean_of_ranks(found.fake_logits.mean()))

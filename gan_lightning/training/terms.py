@@ -4,7 +4,7 @@ Nothing here draws latents, makes gradients or changes a weight, so that either 
 (training/compiled.py).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -99,3 +99,13 @@ def generator_terms(play: Play, real: Tensor, labels: Tensor | None, drawn: Draw
     for name, head in play.heads.items():
         terms |= head.generator(of_fake.columns[name], drawn)
     return OfGenerator(terms, of_fake.logits.detach())
+
+
+class TermFunctions(NamedTuple):
+    """Both."""
+
+    discriminator: Callable[[Play, Tensor, Tensor | None, Drawn], OfDiscriminator]
+    generator: Callable[[Play, Tensor, Tensor | None, Drawn], OfGenerator]
+
+
+EAGER = TermFunctions(discriminator_terms, generator_terms)

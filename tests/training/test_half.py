@@ -232,10 +232,11 @@ def test_what_is_done_to_a_network_between_iterations_is_done_to_its_twin():
 
 def hastened(bfloat16: bool | str, precision: str = "32-true", checkpoint: dict | None = None) -> bool:
     """Whether a model's networks compute in bfloat16 then."""
-    config = OmegaConf.create({"speed": {"name": "fast", "bfloat16": bfloat16}, "trainer": {"precision": precision}})
+    speed = {"name": "fast", "bfloat16": bfloat16, "compile": False}
+    config = OmegaConf.create({"speed": speed, "trainer": {"precision": precision}})
     model = tiny_gan()
     speeding.hasten(
-        config, SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))), model, checkpoint
+        config, SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))), model, 8, checkpoint
     )
     return model.rounds
 
