@@ -130,9 +130,15 @@ def minibatches(samples: Tensor, batch_size: int) -> Iterator[Tensor]:
                 yield samples[indices]
 
 
-def plain_loop(case: Case, latent_dim: int, samples: Tensor, batch_size: int) -> Callable[[int], None]:
-    """A function that trains so many iterations of a GAN of its own, written out."""
-    generator, discriminator = plain_networks(case, latent_dim)
+def plain_loop(
+    case: Case,
+    latent_dim: int,
+    samples: Tensor,
+    batch_size: int,
+    networks: tuple[nn.Module, nn.Module] | None = None,
+) -> Callable[[int], None]:
+    """A function that trains so many iterations of a GAN of its own, or of `networks`, written out."""
+    generator, discriminator = networks or plain_networks(case, latent_dim)
     batches = minibatches(samples, batch_size)
     adam = partial(torch.optim.Adam, lr=1e-4 if case.loss == "wgan_gp" else 2e-4, betas=(0.5, 0.9), fused=True)
     generator_optimizer, discriminator_optimizer = adam(generator.parameters()), adam(discriminator.parameters())
@@ -181,32 +187,38 @@ def plain_loop(case: Case, latent_dim: int, samples: Tensor, batch_size: int) ->
 class Turns(IterationCallback):
     """Lets plain loops train a block of iterations each after every block of the run's."""
 
-    def __init__(self, iterations: int, loops: dict[str, Callable[[int], None]]) -> None:
-        self.iterations, self.loops = iterations, loops
+    def __init__(
+        self,
+        iterations: int,
+        loops: dict[str, Callable[[int], None]],
+        clock: Callable[[], float] = time.thread_time,
+        warm_up: int = WARM_UP,
+    ) -> None:
+        self.iterations, self.loops, self.clock, self.warm_up = iterations, loops, clock, warm_up
         self.seconds: dict[str, list[float]] = {name: [] for name in ("here", *loops)}
 
     def before_training(self, trainer: Trainer, model: GAN) -> None:
-        self.started = time.thread_time()
+        self.started = self.clock()
 
     def is_due(self, completed: int) -> bool:
-        return (completed - WARM_UP) % self.iterations == 0
+        return (completed - self.warm_up) % self.iterations == 0
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         if not self.is_due(trainer.global_step):
             return
-        taken = time.thread_time() - self.started
-        if trainer.global_step > WARM_UP:
+        taken = self.clock() - self.started
+        if trainer.global_step > self.warm_up:
             self.seconds["here"].append(taken)
         own = torch.get_float32_matmul_precision()
         for name, loop in self.loops.items():
             torch.set_float32_matmul_precision("highest" if name == "plain" else own)
             loop(1)  # which warms the caches again
-            started = time.thread_time()
+            started = self.clock()
             loop(self.iterations)
-            if trainer.global_step > WARM_UP:
-                self.seconds[name].append(time.thread_time() - started)
+            if trainer.global_step > self.warm_up:
+                self.seconds[name].append(self.clock() - started)
         torch.set_float32_matmul_precision(own)
-        self.started = time.thread_time()
+        self.started = self.clock()
 
 
 def overrides_of(case: Case, root: Path | None, folder: Path) -> list[str]:
