@@ -18,7 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from gan_lightning.__main__ import main
-from gan_lightning.commands.train import changes
+from gan_lightning.commands.resuming import changes
 from gan_lightning.errors import UserError, paragraph, printable
 from gan_lightning.runs.folders import read_saved
 from gan_lightning.watching.loggers import fenced, literal

@@ -14,14 +14,13 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf import DictConfig
 
 from gan_lightning.collecting import uncollected
 from gan_lightning.commands.conducting import conduct
@@ -31,16 +30,16 @@ from gan_lightning.commands.forking import end_job_servers
 from gan_lightning.commands.help import help_text
 from gan_lightning.commands.jobs import JOB, do_job, noted
 from gan_lightning.commands.launcher import tell_other_ranks
+from gan_lightning.commands.resuming import names_folder, resume
 from gan_lightning.commands.studies import asks_for_sweep, is_sweep
 from gan_lightning.commands.sweep import plan_sweep
 from gan_lightning.config.check import ALLOWED
 from gan_lightning.config.compose import compose, parse, replacements, with_plugins
-from gan_lightning.config.containers import keys, without_hydra
+from gan_lightning.config.containers import without_hydra
 from gan_lightning.config.places import CONF
 from gan_lightning.config.resolvers import register_resolvers, resolvers_of_its_own
 from gan_lightning.config.schema import TRAINING
 from gan_lightning.config.sources import Sources
-from gan_lightning.config.trust import require_inside
 from gan_lightning.errors import RunFailed, UserError, enough_memory, paragraph
 from gan_lightning.paths import one_path, override_value, whole, with_home, with_paths
 from gan_lightning.processes import (
@@ -53,39 +52,19 @@ from gan_lightning.processes import (
     requeue,
     stop_if_asked,
 )
-from gan_lightning.run_folder import find_beginning, saved_config
+from gan_lightning.run_folder import find_beginning
 from gan_lightning.runs.folders import (
-    brought_up_to_date,
-    find_resumable,
     folder_named,
     holds_run,
     let_go,
     place,
-    read_saved,
-    require_resumable,
 )
 from gan_lightning.runs.outcome import Outcome, outcome
-from gan_lightning.runs.ownership import own
 
 if TYPE_CHECKING:
     from gan_lightning.runs.results import Run
 
 RUN = "gan_lightning.runs.run"
-
-# What may differ when a run goes on; everything else would make it another run.
-RESUMABLE = (
-    *("compatibility_warnings", "optimize", "threads"),
-    *("trainer", "checkpoint", "samples", "dashboard", "health", "evaluation"),
-    *("dataset.root", "dataset.labels", "extractor.weights"),  # which lie elsewhere on another machine
-    *("dataset.cache_dir", "dataset.cache_gib", "dataset.changed", "dataset.memory_gib", "extractor.cache_dir"),
-    *("callbacks", "logger", "plugins", "hydra"),
-)
-# The saved config has no hydra node; this is what conf/train.yaml says there, and one thing more.
-RESUMED_HYDRA = (
-    "hydra.output_subdir=null",  # a refused resume leaves the saved config as it is
-    "hydra.job.name=train",
-    "++hydra.job_logging.handlers.console.level=WARNING",
-)
 
 
 def main(arguments: list[str]) -> int:
@@ -230,9 +209,9 @@ def plan(sources: Sources, overrides: list[str], multirun: bool | None) -> Plann
     if several := next((o.input_line for o in parsed if o.is_sweep_override()), None):
         raise UserError(f"{several} names several values; to run each of them, add -m (--multirun).{one_path(several)}")
     # It may stand in a configuration of one's own, too.
-    if (which := resumed[-1].value() if resumed else config.resume) is not None:
-        return Planned(*resume(sources, config, os.path.expanduser(str(which)), single))
-    return Planned(*begin(sources, config, single))
+    which = resumed[-1].value() if resumed else config.resume
+    gone_on = None if which is None else resume(sources, config, os.path.expanduser(str(which)), single)
+    return Planned(*(gone_on or begin(sources, config, single)))
 
 
 def begin_sweep(sources: Sources, parsed: Sequence[Override], multirun: bool | None) -> Planned:
@@ -256,11 +235,6 @@ def tell_replacements(sources: Sources, overrides: Sequence[str]) -> None:
         print(told, file=sys.stderr)
 
 
-def names_folder(overrides: Sequence[str]) -> bool:
-    """Whether the user has said where the run is to be."""
-    return any(override.key_or_group == "hydra.run.dir" for override in parse(overrides))
-
-
 def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[Sources, list[str]]:
     """Plans a run in the folder that the user names, where it may have been before, or in a new one."""
     named = names_folder(overrides)
@@ -268,73 +242,6 @@ def begin(sources: Sources, config: DictConfig, overrides: list[str]) -> tuple[S
     if config.init_from is not None and not holds_run(folder):
         find_beginning(os.path.expanduser(config.init_from))  # raises before torch is imported
     return sources, overrides if named else [*overrides, f"hydra.run.dir={override_value(folder)}"]
-
-
-def resume(sources: Sources, config: DictConfig, which: str, overrides: list[str]) -> tuple[Sources, list[str]]:
-    """Plans to go on in a run's folder, with the config saved there; `auto` without such a run plans a new one."""
-    granted: list[str] = []
-    if which == "auto":
-        place = Path(folder_named(config, "hydra.run.dir"))
-        found = find_resumable(config, place if names_folder(overrides) else folder_of_runs(config))
-        if found is None:
-            return begin(sources, config, overrides)
-        folder = found
-        # The command says how to go on, be it by a group such as hardware; the rest is in the folder already.
-        overrides = changes(config, read_saved(folder))
-        granted = [key for key in keys(config) if is_resumable(key)]  # whose values are the user's own now
-    else:
-        folder = Path(which)
-        require_resumable(folder)
-        for text in overrides:
-            if not is_resumable(parse([text])[0].key_or_group):
-                raise UserError(
-                    f"{text} can't be changed when {which} is resumed: it would be another run. A resumed run takes"
-                    f" overrides of {', '.join(RESUMABLE[:-1])}; leave out resume to start a new one."
-                )
-    file = saved_config(folder).absolute()
-    saved = Sources(file.stem, file.parent, plugins=sources.plugins)
-    # What the user doesn't trust here stays untrusted, whatever the run's config says.
-    overrides = [text for text in overrides if not text.startswith(("plugins=", "++plugins="))]
-    overrides.append(f"plugins={json.dumps(sources.plugins)}")
-    granted += [override.key_or_group for override in parse(overrides)]
-    own(folder)  # before anything is written
-    with brought_up_to_date(folder):
-        composed = compose(saved, overrides, TRAINING)
-        from gan_lightning.runs.restoring import require_networks
-
-        require_networks(without_hydra(composed), folder)
-        require_inside(without_hydra(composed), folder, granted)
-    where = [f"resume={override_value(folder)}", f"hydra.run.dir={override_value(folder)}", *RESUMED_HYDRA]
-    return saved, [*overrides, *where]
-
-
-def folder_of_runs(config: DictConfig) -> Path:
-    """Where all runs of a configuration are, whenever they were started: outputs, of outputs/${start:}… by default."""
-    unresolved: Any = OmegaConf.to_container(config.hydra.run, resolve=False)
-    fixed, interpolation, _ = unresolved["dir"].partition("${")
-    if not fixed:
-        return Path(config.hydra.run.dir).parent
-    return Path(os.path.expanduser(os.path.dirname(fixed) if interpolation else fixed))
-
-
-def changes(config: DictConfig, saved: Any) -> list[str]:
-    """What `config` has different from a saved one among the keys that a resumed run may change, as overrides."""
-    found = []
-    for key in filter(is_resumable, keys(config)):
-        value = OmegaConf.select(config, key)
-        try:
-            before = OmegaConf.select(saved, key)
-        except OmegaConfBaseException:  # where something else than a group is saved
-            before = None
-        if value != before and not isinstance(value, DictConfig):
-            value = list(value) if isinstance(value, ListConfig) else value
-            found.append(f"++{key}={override_value(value) if isinstance(value, str) else json.dumps(value)}")
-    return found
-
-
-def is_resumable(key: str) -> bool:
-    """Whether a resumed run may change a key."""
-    return any(key == root or key.startswith(f"{root}.") for root in RESUMABLE)
 
 
 def task(config: DictConfig) -> Outcome:

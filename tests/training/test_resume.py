@@ -9,7 +9,7 @@ import pytest
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from gan_lightning.commands import train as train_command
+from gan_lightning.commands import resuming
 from gan_lightning.config.places import CONF
 from gan_lightning.errors import UserError
 
@@ -276,7 +276,7 @@ def test_auto_ignores_what_other_programs_left(tiny, place):
 
 def test_auto_searches_no_further_than_the_folder_of_runs(tiny, place, monkeypatch):
     searched = []
-    monkeypatch.setattr(train_command, "find_resumable", lambda config, root: searched.append(Path(root)))
+    monkeypatch.setattr(resuming, "find_resumable", lambda config, root: searched.append(Path(root)))
 
     tiny("runs/new", "resume=auto", "trainer.max_steps=2")
 
