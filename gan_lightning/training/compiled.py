@@ -45,7 +45,7 @@ ROUNDING, ROUNDING_BFLOAT16 = 1e-2, 0.2
 
 Found = TypeVar("Found", OfDiscriminator, OfGenerator)
 
-log = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class Misfit(Exception):
@@ -79,7 +79,7 @@ class Graph(Generic[Found]):
             # What a graph rests on may change while a run trains: by a callback that adds a hook, say.
             if not isinstance(error, FailOnRecompileLimitHit | TorchDynamoException):
                 raise
-            uncompiled(first_line(error))
+            uncompiled(first_sentence(error))
             self.shapes = ()
             return self.eager(play, real, labels, drawn)
 
@@ -98,17 +98,17 @@ def compiled_terms(model: "GAN", minibatch: Minibatch) -> TermFunctions:
     if (found := obstacle(model)) is not None:
         return uncompiled(found)
     started = time.monotonic()
-    log.info("compiling what the networks minimise; torch keeps it for other runs of the same networks")
+    _log.info("compiling what the networks minimise; torch keeps it for other runs of the same networks")
     try:
-        with quietly():
-            functions = TermFunctions(*graphs())
-            check(model, functions, minibatch)
+        with compilers_silenced():
+            functions = TermFunctions(*term_graphs())
+            require_same_terms(model, functions, minibatch)
     # Whatever torch's compilers and those that they call raise.
     except Exception as error:
-        log.debug("not compiled", exc_info=True)
-        return uncompiled(first_line(error))
-    log.info("compiled in %.0f s", time.monotonic() - started)
-    note(mark(model, len(minibatch.samples)))
+        _log.debug("not compiled", exc_info=True)
+        return uncompiled(first_sentence(error))
+    _log.info("compiled in %.0f s", time.monotonic() - started)
+    note_kept(mark_of_graphs(model, len(minibatch.samples)))
     shapes = shapes_of(*minibatch)
     of_discriminator, of_generator = functions
     return TermFunctions(
@@ -116,13 +116,13 @@ def compiled_terms(model: "GAN", minibatch: Minibatch) -> TermFunctions:
     )
 
 
-def first_line(error: Exception) -> str:
+def first_sentence(error: Exception) -> str:
     """Of what torch's compilers say, which goes on for a page."""
     return reason(Exception(str(error).strip().partition("\n")[0] or type(error).__name__))
 
 
 def uncompiled(found: str) -> TermFunctions:
-    log.warning("%s", printable(f"Networks train without compiled graphs: {found.rstrip('.')}."))
+    _log.warning("%s", printable(f"Networks train without compiled graphs: {found.rstrip('.')}."))
     return EAGER
 
 
@@ -132,12 +132,12 @@ def obstacle(model: "GAN") -> str | None:
         return "hooks, a scaler, a profiler or several devices have to do with gradients"
     if model.timetable.fields.keys() - {"ema"}:
         return "a regularizer follows a schedule, and graphs hold its numbers fixed"
-    if len(numbers(model.penalties)) > MOST_GRAPHS:
+    if len(due_numbers(model.penalties)) > MOST_GRAPHS:
         return "penalties that aren't due at each step come together in too many ways"
     return None
 
 
-def graphs() -> Iterator[Any]:
+def term_graphs() -> Iterator[Any]:
     """Of both functions, compiled when they are called."""
     from torch._C._dynamo.eval_frame import reset_code  # which takes a second to import
 
@@ -148,7 +148,7 @@ def graphs() -> Iterator[Any]:
         yield torch.compile(function, fullgraph=True, dynamic=False, options=options)
 
 
-def numbers(penalties: Mapping[str, Penalty | WeightPenalty]) -> list[int]:
+def due_numbers(penalties: Mapping[str, Penalty | WeightPenalty]) -> list[int]:
     """Discriminator steps at which other penalties are due than at those before, one more than are wanted at most."""
     found: dict[tuple[bool, ...], int] = {}
     every = [penalty.every for penalty in penalties.values()]
@@ -159,12 +159,12 @@ def numbers(penalties: Mapping[str, Penalty | WeightPenalty]) -> list[int]:
     return list(found.values())
 
 
-def check(model: "GAN", functions: TermFunctions, minibatch: Minibatch) -> None:
+def require_same_terms(model: "GAN", functions: TermFunctions, minibatch: Minibatch) -> None:
     """Raises Misfit where graphs give other losses or gradients."""
-    with kept(model.generator), kept(model.discriminator):
-        for number in (*numbers(model.penalties), None):
+    with keeping_buffers(model.generator), keeping_buffers(model.discriminator):
+        for number in (*due_numbers(model.penalties), None):
             whose = "generator" if number is None else "discriminator"
-            wanted, found = (outcome(model, each, minibatch, number) for each in (EAGER, functions))
+            wanted, found = (tried_terms(model, each, minibatch, number) for each in (EAGER, functions))
             allowed = ROUNDING_BFLOAT16 if model.rounds else ROUNDING
             for name, value in wanted.terms.items():
                 if not (found.terms[name] - value).abs() <= allowed * max(1.0, value.abs().item()):
@@ -174,10 +174,10 @@ def check(model: "GAN", functions: TermFunctions, minibatch: Minibatch) -> None:
                 raise Misfit(f"the {whose}'s gradients aren't the same with them")
 
 
-def outcome(model: "GAN", functions: TermFunctions, minibatch: Minibatch, number: int | None) -> Trial:
+def tried_terms(model: "GAN", functions: TermFunctions, minibatch: Minibatch, number: int | None) -> Trial:
     """A step without its step: the discriminator's `number`-th, or one of the generator."""
     real, labels = minibatch
-    with ranks.together(model.device, model.seed), frozen(model, number is None):
+    with ranks.together(model.device, model.seed), discriminator_frozen(model, number is None):
         play = model.play(number=number)
         drawn = model.drawn(len(real), labels)
         function = functions.generator if number is None else functions.discriminator
@@ -191,7 +191,7 @@ def outcome(model: "GAN", functions: TermFunctions, minibatch: Minibatch, number
 
 
 @contextmanager
-def frozen(model: "GAN", frozen: bool) -> Iterator[None]:
+def discriminator_frozen(model: "GAN", frozen: bool) -> Iterator[None]:
     """In the block, the discriminator's weights need no gradients, as in a step of the generator."""
     if not frozen:
         yield
@@ -204,7 +204,7 @@ def frozen(model: "GAN", frozen: bool) -> Iterator[None]:
 
 
 @contextmanager
-def kept(network: nn.Module) -> Iterator[None]:
+def keeping_buffers(network: nn.Module) -> Iterator[None]:
     """After the block, a network's buffers are as they were: running means, and what power iterations have found."""
     before = [(buffer, buffer.clone()) for buffer in network.buffers()]
     try:
@@ -216,7 +216,7 @@ def kept(network: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
+def compilers_silenced() -> Iterator[None]:
     """Without what torch's compilers tell of themselves, which is nothing that a user can mend."""
     loggers = [
         logging.getLogger(name) for name in ("torch._dynamo", "torch._inductor", "torch._functorch", "torch.utils")
@@ -238,10 +238,10 @@ def quietly() -> Iterator[None]:
 
 def is_kept(model: "GAN", batch_size: int) -> bool:
     """Whether a run of the same networks, losses and minibatches has compiled here, and torch still has its graphs."""
-    return mark(model, batch_size).exists()
+    return mark_of_graphs(model, batch_size).exists()
 
 
-def mark(model: "GAN", batch_size: int) -> Path:
+def mark_of_graphs(model: "GAN", batch_size: int) -> Path:
     """A file among those that torch keeps, and is cleared with, for what a model's graphs depend on."""
     from torch._inductor.runtime.cache_dir_utils import cache_dir  # which takes a second
 
@@ -249,10 +249,10 @@ def mark(model: "GAN", batch_size: int) -> Path:
     return Path(cache_dir(), "gan_lightning", hashlib.sha256(repr(told).encode()).hexdigest()[:32])
 
 
-def note(path: Path) -> None:
+def note_kept(path: Path) -> None:
     """Remembers that graphs have been compiled; without room or permission, it isn't."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:
-        log.debug("%s", error)
+        _log.debug("%s", error)

@@ -52,7 +52,8 @@ def said_of(overrides: list[str]) -> str:
     samples, labels, *_ = parts.data.loaded.first(8).as_floats()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     told: list[str] = []
-    compiled.log.handlers = [handler := logging.Handler(logging.WARNING)]
+    handler = logging.Handler(logging.WARNING)
+    logging.getLogger(compiled.__name__).handlers = [handler]
     handler.emit = lambda record: told.append(record.getMessage())
     functions = compiled.compiled_terms(model, Minibatch(samples, labels if model.generator.classes else None))
     assert (functions is EAGER) is bool(told)

@@ -27,7 +27,15 @@ from gan_lightning.runs import speeding
 from gan_lightning.runs.parts import build_parts
 from gan_lightning.schedules import Linear
 from gan_lightning.training import compiled
-from gan_lightning.training.compiled import Graph, Misfit, check, compiled_terms, mark, note, numbers
+from gan_lightning.training.compiled import (
+    Graph,
+    Misfit,
+    compiled_terms,
+    due_numbers,
+    mark_of_graphs,
+    note_kept,
+    require_same_terms,
+)
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.minibatches import Minibatch
@@ -115,28 +123,28 @@ def scaled(function, of_terms: float, of_gradients: float):
 @pytest.mark.parametrize(("factors", "what"), [((1.1, 1.0), "gradient_penalty|adversarial"), ((1.0, 1.1), "gradients")])
 def test_other_losses_or_gradients_are_no_graph_of_these(place, factors, what):
     model, minibatch = gan(), Minibatch(5 + torch.rand(8, 2))
-    check(model, EAGER, minibatch)
+    require_same_terms(model, EAGER, minibatch)
     functions = list(EAGER)
     functions[place] = scaled(functions[place], *factors)
     with pytest.raises(Misfit, match=f"(?:discriminator|generator)'s (?:{what})"):
-        check(model, TermFunctions(*functions), minibatch)
+        require_same_terms(model, TermFunctions(*functions), minibatch)
 
 
 def test_a_check_leaves_all_as_it_was():
     model = gan()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert any("running_mean" in name for name in before)
-    check(model, EAGER, Minibatch(torch.rand(8, 2)))
+    require_same_terms(model, EAGER, Minibatch(torch.rand(8, 2)))
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.discriminator.parameters())
 
 
 def test_each_combination_of_due_penalties_has_a_graph():
     r1, weights = R1(every=2), OrthogonalRegularization(every=3)
-    assert numbers({}) == numbers({"r1": R1()}) == [0]
-    assert numbers({"r1": r1, "orthogonal": weights}) == [0, 1, 2, 3]
+    assert due_numbers({}) == due_numbers({"r1": R1()}) == [0]
+    assert due_numbers({"r1": r1, "orthogonal": weights}) == [0, 1, 2, 3]
     many = {str(every): R1(every=every) for every in (2, 3, 5, 7)}
-    assert len(numbers(many)) == compiled.MOST_GRAPHS + 1
+    assert len(due_numbers(many)) == compiled.MOST_GRAPHS + 1
     assert compiled.obstacle(gan(regularizers=many)) is not None
     assert compiled.obstacle(gan(regularizers={"r1": R1(Linear(0, 1, 10))})) is not None
     model = gan()
@@ -191,7 +199,7 @@ def test_auto_compiles_where_it_pays(monkeypatch, tmp_path):
     assert not compiles(gan(regularizers={"r1": R1(every=16)}, critic_updates=CriticUpdates(5)), 4000)
     of_images = DCGANGenerator(3, (1, 16, 16), width=4), DCGANDiscriminator((1, 16, 16), width=4, norm="none")
     assert not compiles(GAN(*of_images, Vanilla(), SGD, SGD, CriticUpdates(5), {"r1": R1()}), 4000)
-    note(mark(model, 8))  # what torch has kept costs less
+    note_kept(mark_of_graphs(model, 8))  # what torch has kept costs less
     assert compiles(model, 1200)
     assert not compiles(model, 1199)
     assert not compiles(gan(critic_updates=CriticUpdates(5), regularizers={"r1": R1()}), 1200)
@@ -203,10 +211,12 @@ def test_what_is_kept_depends_on_all_that_a_graph_does(monkeypatch, tmp_path):
     rounds = gan()
     rounds.rounds = True
     others = [gan(regularizers={"gradient_penalty": GradientPenalty(5.0)}), rounds]
-    assert mark(model, 8) == mark(gan(seed=1), 8)
-    assert len({mark(model, 8), mark(model, 9), *(mark(other, 8) for other in others)}) == 4
+    assert mark_of_graphs(model, 8) == mark_of_graphs(gan(seed=1), 8)
+    assert (
+        len({mark_of_graphs(model, 8), mark_of_graphs(model, 9), *(mark_of_graphs(other, 8) for other in others)}) == 4
+    )
     (tmp_path / "gan_lightning").touch()
-    note(mark(model, 8))  # where there can't be a folder, nothing is remembered
+    note_kept(mark_of_graphs(model, 8))  # where there can't be a folder, nothing is remembered
 
 
 def test_a_run_of_before_compiles_nothing():
