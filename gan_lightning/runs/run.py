@@ -45,7 +45,7 @@ from gan_lightning.runs.parts import (
 from gan_lightning.runs.provenance import compared, hyperparameters, provenance
 from gan_lightning.runs.restoring import require_restorable, require_same_run
 from gan_lightning.runs.results import Health, Results, Run, finite
-from gan_lightning.runs.speeding import hasten
+from gan_lightning.runs.speeding import RunSize, hasten
 from gan_lightning.runs.starting import require_same_meanings, start_from
 from gan_lightning.runs.summary import LOSSES, at_once, summarise
 from gan_lightning.sampling.checkpoints import Checkpoint, read_last
@@ -189,7 +189,7 @@ def prepare(config: DictConfig, folder: Path) -> Prepared | Run:
     require_step(parts.model, parts.data, trainer.world_size)
     content = checkpoint.content if checkpoint else None
     parts.model.matmul = chosen(config.matmul, trainer, parts.model, parts.data.batch_size, content)
-    hasten(config, trainer, parts.model, parts.data.batch_size, content)
+    hasten(config, trainer, parts.model, RunSize(parts.data.batch_size, limit), content)
     trackers = open_trackers(parts.logger, folder)
     trainer.loggers = [*trainer.loggers, *trackers]
     return Prepared(parts, trainer, watchers, trackers, limit, checkpoint)

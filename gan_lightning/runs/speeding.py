@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from omegaconf import DictConfig
@@ -21,8 +21,15 @@ SHORTEST, KEPT = 20_000, 6_000
 log = logging.getLogger(__name__)
 
 
+class RunSize(NamedTuple):
+    """Samples of a minibatch, and the iteration to stop at, -1 for none."""
+
+    batch: int
+    iterations: int
+
+
 def hasten(
-    config: DictConfig, trainer: Trainer, model: GAN, batch_size: int, checkpoint: Mapping[str, Any] | None
+    config: DictConfig, trainer: Trainer, model: GAN, size: RunSize, checkpoint: Mapping[str, Any] | None
 ) -> None:
     """Has the model train as `speed` says, and a run that goes on with "auto" as it began, on whatever machine.
 
@@ -45,11 +52,11 @@ def hasten(
             config.speed.name,
             device.type,
         )
-    model.compiles = compiles(config.speed.compile, trainer, model, batch_size, checkpoint)
+    model.compiles = compiles(config.speed.compile, trainer, model, size, checkpoint)
 
 
 def compiles(
-    asked: bool | str, trainer: Trainer, model: GAN, batch_size: int, checkpoint: Mapping[str, Any] | None
+    asked: bool | str, trainer: Trainer, model: GAN, size: RunSize, checkpoint: Mapping[str, Any] | None
 ) -> bool:
     """Whether graphs are compiled: "auto" does where a run is long enough to gain from it, and goes on as it began.
 
@@ -65,9 +72,8 @@ def compiles(
     penalties = [part for part in model.penalties.values() if isinstance(part, Penalty) and takes_gradients(part)]
     if trainer.strategy.root_device.type != "cpu" or trainer.world_size > 1 or convolves or not penalties:
         return False
-    end = trainer.max_steps
-    updates = model.critic_updates.updates_before(end) / min(part.every for part in penalties)
-    return end < 0 or updates >= (KEPT if is_kept(model, batch_size) else SHORTEST)
+    updates = model.critic_updates.updates_before(max(0, size.iterations)) / min(part.every for part in penalties)
+    return size.iterations < 0 or updates >= (KEPT if is_kept(model, size.batch) else SHORTEST)
 
 
 def has_bfloat16(device: torch.device) -> bool:

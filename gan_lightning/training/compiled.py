@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from gan_lightning import ranks
 from gan_lightning.errors import printable, reason
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 MOST_GRAPHS = 4  # of the discriminator, which has one for each combination of penalties that are due at once
 # How far a graph's losses and gradients may be from those without it, relative to their size: by other orders of
 # summation, or by what bfloat16 rounds elsewhere.
-ROUNDING, ROUNDING_BFLOAT16 = 1e-2, 0.2
+ROUNDING, ROUNDING_BFLOAT16 = 1e-3, 0.2
 
 Found = TypeVar("Found", OfDiscriminator, OfGenerator)
 
@@ -61,11 +62,16 @@ class Trial(NamedTuple):
 
 @dataclass
 class Graph(Generic[Found]):
-    """`compiled` for minibatches of the `shapes` that it has been tried with, and `eager` for all others."""
+    """`compiled` for minibatches of the `shapes` that it has been tried with, and `eager` for all others.
+
+    Where graphs can't be compiled anew, when what they rest on changes, `give_up` is told why, and is to see to it that
+    they aren't called again.
+    """
 
     eager: Callable[[Play, Tensor, Tensor | None, Drawn], Found]
     compiled: Callable[[Play, Tensor, Tensor | None, Drawn], Found]
     shapes: tuple[torch.Size | None, ...]
+    give_up: Callable[[str], None]
 
     def __call__(self, play: Play, real: Tensor, labels: Tensor | None, drawn: Drawn) -> Found:
         if shapes_of(real, labels) != self.shapes:
@@ -76,11 +82,9 @@ class Graph(Generic[Found]):
             # Which take a second to import.
             from torch._dynamo.exc import FailOnRecompileLimitHit, TorchDynamoException
 
-            # What a graph rests on may change while a run trains: by a callback that adds a hook, say.
             if not isinstance(error, FailOnRecompileLimitHit | TorchDynamoException):
                 raise
-            uncompiled(first_sentence(error))
-            self.shapes = ()
+            self.give_up(f"torch's compiler says: {first_sentence(error)}")
             return self.eager(play, real, labels, drawn)
 
 
@@ -98,7 +102,8 @@ def compiled_terms(model: "GAN", minibatch: Minibatch) -> TermFunctions:
     if (found := obstacle(model)) is not None:
         return uncompiled(found)
     started = time.monotonic()
-    _log.info("compiling what the networks minimise; torch keeps it for other runs of the same networks")
+    # Which the console shows too, while nothing else happens for so long.
+    _log.warning("Compiling what the networks minimise: 10 to 60 seconds, and less in other runs of the same networks.")
     try:
         with compilers_silenced():
             functions = TermFunctions(*term_graphs())
@@ -106,13 +111,14 @@ def compiled_terms(model: "GAN", minibatch: Minibatch) -> TermFunctions:
     # Whatever torch's compilers and those that they call raise.
     except Exception as error:
         _log.debug("not compiled", exc_info=True)
-        return uncompiled(first_sentence(error))
+        whose = "" if isinstance(error, Misfit) else "torch's compiler says: "
+        return uncompiled(whose + first_sentence(error))
     _log.info("compiled in %.0f s", time.monotonic() - started)
     note_kept(mark_of_graphs(model, len(minibatch.samples)))
     shapes = shapes_of(*minibatch)
-    of_discriminator, of_generator = functions
     return TermFunctions(
-        Graph(EAGER.discriminator, of_discriminator, shapes), Graph(EAGER.generator, of_generator, shapes)
+        Graph(EAGER.discriminator, functions.discriminator, shapes, model.do_without_graphs),
+        Graph(EAGER.generator, functions.generator, shapes, model.do_without_graphs),
     )
 
 
@@ -134,6 +140,12 @@ def obstacle(model: "GAN") -> str | None:
         return "a regularizer follows a schedule, and graphs hold its numbers fixed"
     if len(due_numbers(model.penalties)) > MOST_GRAPHS:
         return "penalties that aren't due at each step come together in too many ways"
+    if torch.is_anomaly_enabled():
+        return "trainer.detect_anomaly looks at each gradient"
+    # A look at such a weight computes it, power iterations and all, and a graph looks before it begins.
+    is_computed = any(map(is_parametrized, model.discriminator.modules()))
+    if is_computed and any(isinstance(part, WeightPenalty) for part in model.penalties.values()):
+        return "weights that are computed anew in each pass are penalised"
     return None
 
 
@@ -141,6 +153,8 @@ def term_graphs() -> Iterator[Any]:
     """Of both functions, compiled when they are called."""
     from torch._C._dynamo.eval_frame import reset_code  # which takes a second to import
 
+    # Hooks that are added later are heard.
+    torch._dynamo.config.skip_nnmodule_hook_guards = False
     # One order of random numbers with and without graphs; and no processes beside this one, which may outlive it.
     options: dict[str, Any] = {"fallback_random": True, "compile_threads": 1}
     for function in EAGER:
@@ -161,23 +175,27 @@ def due_numbers(penalties: Mapping[str, Penalty | WeightPenalty]) -> list[int]:
 
 def require_same_terms(model: "GAN", functions: TermFunctions, minibatch: Minibatch) -> None:
     """Raises Misfit where graphs give other losses or gradients."""
-    with keeping_buffers(model.generator), keeping_buffers(model.discriminator):
-        for number in (*due_numbers(model.penalties), None):
-            whose = "generator" if number is None else "discriminator"
-            wanted, found = (tried_terms(model, each, minibatch, number) for each in (EAGER, functions))
-            allowed = ROUNDING_BFLOAT16 if model.rounds else ROUNDING
-            for name, value in wanted.terms.items():
-                if not (found.terms[name] - value).abs() <= allowed * max(1.0, value.abs().item()):
-                    raise Misfit(f"the {whose}'s {name} isn't the same with them")
-            difference = (found.gradients - wanted.gradients).norm()
-            if not difference <= allowed * wanted.gradients.norm() + torch.finfo(torch.float32).eps:
-                raise Misfit(f"the {whose}'s gradients aren't the same with them")
+    allowed = ROUNDING_BFLOAT16 if model.rounds else ROUNDING
+    for number in (*due_numbers(model.penalties), None):
+        whose = "generator" if number is None else "discriminator"
+        wanted, found = (tried_terms(model, each, minibatch, number) for each in (EAGER, functions))
+        for name, value in wanted.terms.items():
+            if not (found.terms[name] - value).abs() <= allowed * max(1.0, value.abs().item()):
+                raise Misfit(f"the {whose}'s {name} isn't the same with them")
+        difference = (found.gradients - wanted.gradients).norm()
+        if not difference <= allowed * wanted.gradients.norm() + torch.finfo(torch.float32).eps:
+            raise Misfit(f"the {whose}'s gradients aren't the same with them")
 
 
 def tried_terms(model: "GAN", functions: TermFunctions, minibatch: Minibatch, number: int | None) -> Trial:
     """A step without its step: the discriminator's `number`-th, or one of the generator."""
     real, labels = minibatch
-    with ranks.together(model.device, model.seed), discriminator_frozen(model, number is None):
+    with (
+        keeping_buffers(model.generator),
+        keeping_buffers(model.discriminator),
+        ranks.together(model.device, model.seed),
+        discriminator_frozen(model, number is None),
+    ):
         play = model.play(number=number)
         drawn = model.drawn(len(real), labels)
         function = functions.generator if number is None else functions.discriminator
@@ -238,7 +256,10 @@ def compilers_silenced() -> Iterator[None]:
 
 def is_kept(model: "GAN", batch_size: int) -> bool:
     """Whether a run of the same networks, losses and minibatches has compiled here, and torch still has its graphs."""
-    return mark_of_graphs(model, batch_size).exists()
+    try:
+        return mark_of_graphs(model, batch_size).exists()
+    except OSError:  # where no cache can be had
+        return False
 
 
 def mark_of_graphs(model: "GAN", batch_size: int) -> Path:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer, do_nothing_closure
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -35,7 +35,7 @@ from gan_lightning.schedules import Clock
 from gan_lightning.training import hooks
 from gan_lightning.training.clock import last_iteration, logs_after, serves_rounds
 from gan_lightning.training.compatibility import Circumstances, Parts, cautions, refuse, refuse_data
-from gan_lightning.training.compiled import compiled_terms
+from gan_lightning.training.compiled import compiled_terms, uncompiled
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter, adapt
 from gan_lightning.training.ema import EMA
@@ -114,6 +114,7 @@ class GAN(LightningModule):
         self.spares_hooks = True  # which Lightning's trainer calls around gradients and steps
         self.compiles = False  # whether what networks minimise is compiled (training/compiled.py)
         self.terms = EAGER
+        self.compiled_size = 0  # of the minibatches that they are compiled for
         self.means = RunningMeans()
         self.reported: dict[str, float] = {}  # the last means that were
 
@@ -210,6 +211,7 @@ class GAN(LightningModule):
         networks = self.generator, self.discriminator
         self.twins = twins_of(*networks, self.heads, self.spares_hooks) if self.rounds else None
         self.reported = {}
+        self.terms, self.compiled_size = EAGER, 0
 
     def on_train_end(self) -> None:
         self.spares_hooks = True  # a plain script may take further steps
@@ -223,15 +225,23 @@ class GAN(LightningModule):
                 self.require_fitting(*minibatches[0])
             seed = self.seed, self.trainer.global_step
             with multiplying(self.matmul), self.as_fast():
-                if self.compiles and self.terms is EAGER:
+                if self.compiles and len(minibatches[0].samples) > self.compiled_size:
                     self.compile_terms(minibatches[0])
                 with ranks.together(self.device, *seed):
                     self.train_iteration(minibatches)
 
     def compile_terms(self, minibatch: Minibatch) -> None:
         """What networks minimise of such minibatches is compiled, or is not to be any more, where that can't be."""
+        self.compiled_size = len(minibatch.samples)
         self.terms = compiled_terms(self, minibatch)
-        self.compiles = self.terms is not EAGER
+        # A compiler that a signal has ended says nothing against compiling when the run goes on.
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # set from elsewhere
+        if not any(getattr(each, "received", None) for each in callbacks):  # by Interrupt
+            self.compiles = self.terms is not EAGER
+
+    def do_without_graphs(self, reason: str) -> None:
+        """Networks train without compiled graphs from now on, which is told."""
+        self.terms, self.compiles = uncompiled(reason), False
 
     def on_train_epoch_end(self) -> None:
         """What stops or saves at the end of an epoch finds its numbers; rounds have no epochs."""

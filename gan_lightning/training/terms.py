@@ -5,7 +5,6 @@ Nothing here draws latents, makes gradients or changes a weight, so that either 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -20,8 +19,7 @@ from gan_lightning.networks.generator import Generator
 from gan_lightning.training.discriminator_adapter import DiscriminatorAdapter
 
 
-@dataclass(frozen=True)
-class Play:
+class Play(NamedTuple):
     """What takes part in a step: the networks as they compute in it, and the penalties that are due.
 
     `exact` shows the discriminator in float32 where `adapter` shows its twin: to penalties that want it so. `weights`
@@ -64,12 +62,13 @@ def discriminator_terms(play: Play, real: Tensor, labels: Tensor | None, drawn: 
     terms = play.objective.discriminator(of_real.logits, of_fake.logits)
     for name, head in play.heads.items():
         terms |= head.discriminator(of_real.columns[name], of_fake.columns[name], labels, drawn)
-    diagnostics = {
-        "discriminator/real": play.objective.score(of_real.logits).mean(),
-        "discriminator/fake": play.objective.score(of_fake.logits).mean(),
-    }
-    for name, value in play.objective.diagnostics(of_real.logits, of_fake.logits).items():
-        diagnostics[f"discriminator/{name}"] = value
+    with torch.no_grad():
+        diagnostics = {
+            "discriminator/real": play.objective.score(of_real.logits).mean(),
+            "discriminator/fake": play.objective.score(of_fake.logits).mean(),
+        }
+        for name, value in play.objective.diagnostics(of_real.logits, of_fake.logits).items():
+            diagnostics[f"discriminator/{name}"] = value
     packs = pack(real, adapter.discriminator.packing), pack(fake, adapter.discriminator.packing)
     details: dict[str, Terms] = {}
     for name, penalty in play.penalties.items():

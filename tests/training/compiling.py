@@ -24,7 +24,7 @@ from gan_lightning.runs.run import experiment
 from gan_lightning.training import compiled
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.minibatches import Minibatch
-from gan_lightning.training.terms import EAGER
+from gan_lightning.training.terms import EAGER, TermFunctions
 
 GIVEN = ("trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "threads=1", "dataset.batch_size=8")
 
@@ -51,15 +51,31 @@ def said_of(overrides: list[str]) -> str:
         looks(model.discriminator)
     samples, labels, *_ = parts.data.loaded.first(8).as_floats()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    told: list[str] = []
+    heard: list[str] = []
     handler = logging.Handler(logging.WARNING)
     logging.getLogger(compiled.__name__).handlers = [handler]
-    handler.emit = lambda record: told.append(record.getMessage())
+    handler.emit = lambda record: heard.append(record.getMessage())
     functions = compiled.compiled_terms(model, Minibatch(samples, labels if model.generator.classes else None))
+    told = [each for each in heard if not each.startswith("Compiling what")]
     assert (functions is EAGER) is bool(told)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert compiled.is_kept(model, 8) is not bool(told)
     return " ".join(told)
+
+
+def with_a_hook() -> list[float]:
+    """The discriminator's loss before a hook, and after it: as ever, and as a graph that was compiled before."""
+    parts = build_parts(without_hydra(compose(Sources("train"), small(*GIVEN, "dataset=ring"), TRAINING)))
+    model, minibatch = parts.model, Minibatch(torch.linspace(-1, 1, 16).reshape(8, 2))
+    functions = compiled.compiled_terms(model, minibatch)
+    assert functions is not EAGER
+
+    def loss(each: TermFunctions) -> float:
+        return sum(value.item() for value in compiled.tried_terms(model, each, minibatch, 0).terms.values())
+
+    before = loss(functions)
+    model.discriminator.layers[0].register_forward_hook(lambda module, given, found: found * 30)
+    return [before, loss(EAGER), loss(functions)]
 
 
 def run(folder: Path, *overrides: str) -> None:
@@ -76,6 +92,9 @@ def main() -> None:
     if what == "terms":
         for each in arguments:
             print(json.dumps(said_of(json.loads(each))))
+        return
+    if what == "hooks":
+        print(json.dumps(with_a_hook()))
         return
     folder = Path(arguments[0])
     for name, overrides in {

@@ -3,15 +3,20 @@
 import json
 import logging
 import os
+import signal
 import subprocess
 import sys
+import warnings
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning import Trainer
 from small import small
+from torch.nn.utils.parametrizations import spectral_norm
+from torch.utils.data import DataLoader
 
 from gan_lightning.config.compose import compose
 from gan_lightning.config.containers import without_hydra
@@ -27,6 +32,7 @@ from gan_lightning.runs import speeding
 from gan_lightning.runs.parts import build_parts
 from gan_lightning.schedules import Linear
 from gan_lightning.training import compiled
+from gan_lightning.training import gan as gan_module
 from gan_lightning.training.compiled import (
     Graph,
     Misfit,
@@ -38,14 +44,14 @@ from gan_lightning.training.compiled import (
 )
 from gan_lightning.training.critic_updates import CriticUpdates
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.interrupt import Interrupt
 from gan_lightning.training.minibatches import Minibatch
 from gan_lightning.training.terms import EAGER, TermFunctions
 
 SCRIPT = Path(__file__).with_name("compiling.py")
 COMPILED = [
     ["loss=wgan_gp", "speed=fast", "speed.bfloat16=true"],
-    ["loss=acgan", "dataset=digits"],
-    ["network=dcgan", "regularizer=[orthogonal,r1]", "regularizer.r1.every=2"],
+    ["loss=acgan", "dataset=digits", "network=dcgan", "network.discriminator.norm=none", "regularizer=[r1]"],
 ]
 # Exactly what can't be compiled, and a word of why.
 UNCOMPILED = {
@@ -79,6 +85,13 @@ def test_losses_and_gradients_are_the_same_or_it_is_said_why(cache):
     for sentence, word in zip(told[len(COMPILED) :], UNCOMPILED.values(), strict=True):
         assert sentence.startswith("Networks train without compiled graphs: ")
         assert word in sentence
+
+
+@pytest.mark.slow
+def test_hooks_that_are_added_later_are_heard(cache):
+    before, eager, graph = json.loads(in_a_process(cache, "hooks"))
+    assert graph == pytest.approx(eager)
+    assert graph != pytest.approx(before, rel=0.1)
 
 
 @pytest.mark.slow
@@ -139,6 +152,23 @@ def test_a_check_leaves_all_as_it_was():
     assert all(parameter.grad is None and parameter.requires_grad for parameter in model.discriminator.parameters())
 
 
+def test_both_sides_of_a_check_begin_with_the_same_buffers(monkeypatch):
+    monkeypatch.setattr(compiled, "ROUNDING", 0.0)
+    critic = MLPDiscriminator((2,), hidden_dim=6, blocks=1, norm="spectral")
+    model = GAN(MLPGenerator(3, (2,), hidden_dim=6, blocks=1), critic, Wasserstein(), SGD, SGD)
+    require_same_terms(model, EAGER, Minibatch(torch.rand(8, 2)))
+
+
+def test_what_no_graph_computes(monkeypatch):
+    assert compiled.obstacle(gan()) is None
+    model = gan(regularizers={"orthogonal": OrthogonalRegularization()})
+    assert compiled.obstacle(model) is None
+    spectral_norm(model.discriminator.head)
+    assert "penalised" in compiled.obstacle(model)
+    with torch.autograd.set_detect_anomaly(True), warnings.catch_warnings():
+        assert "detect_anomaly" in compiled.obstacle(gan())
+
+
 def test_each_combination_of_due_penalties_has_a_graph():
     r1, weights = R1(every=2), OrthogonalRegularization(every=3)
     assert due_numbers({}) == due_numbers({"r1": R1()}) == [0]
@@ -153,34 +183,73 @@ def test_each_combination_of_due_penalties_has_a_graph():
     assert compiled.obstacle(model) is not None
 
 
+SHAPES = (torch.Size([8, 2]), None)
+
+
 def test_minibatches_of_another_size_have_no_graph():
-    graph = Graph(lambda *given: "eager", lambda *given: "graph", (torch.Size([8, 2]), None))
+    graph = Graph(lambda *given: "eager", lambda *given: "graph", SHAPES, pytest.fail)
     assert graph(None, torch.rand(8, 2), None, None) == "graph"
     assert graph(None, torch.rand(7, 2), None, None) == graph(None, torch.rand(8, 2), torch.ones(8), None) == "eager"
 
 
-def test_a_graph_that_can_no_longer_be_had_is_done_without(caplog):
-    from torch._dynamo.exc import FailOnRecompileLimitHit
-
+@pytest.mark.parametrize("error", ["FailOnRecompileLimitHit", "InternalTorchDynamoError"])
+def test_a_graph_that_can_no_longer_be_had_is_done_without(caplog, error):
     def fails(*given):
-        raise FailOnRecompileLimitHit("too many")
+        raise getattr(torch._dynamo.exc, error)("too many\nand more")
 
-    graph = Graph(lambda *given: "eager", fails, (torch.Size([8, 2]), None))
+    model = gan()
+    model.terms, model.compiles = TermFunctions(fails, fails), True
+    graph = Graph(lambda *given: "eager", fails, SHAPES, model.do_without_graphs)
     with caplog.at_level(logging.WARNING):
-        assert graph(None, torch.rand(8, 2), None, None) == graph(None, torch.rand(8, 2), None, None) == "eager"
-    assert caplog.messages == ["Networks train without compiled graphs: too many."]
+        assert graph(None, torch.rand(8, 2), None, None) == "eager"
+    assert caplog.messages == ["Networks train without compiled graphs: torch's compiler says: too many."]
+    assert model.terms is EAGER
+    assert not model.compiles
 
+
+def test_a_mistake_within_a_graph_is_raised():
     def mistaken(*given):
         raise ValueError("one's own")
 
     with pytest.raises(ValueError, match="one's own"):
-        Graph(lambda *given: "eager", mistaken, (torch.Size([8, 2]), None))(None, torch.rand(8, 2), None, None)
+        Graph(lambda *given: "eager", mistaken, SHAPES, pytest.fail)(None, torch.rand(8, 2), None, None)
+
+
+@pytest.mark.filterwarnings("ignore:Found .* module")  # the averaged generator, which Lightning finds in eval mode
+@pytest.mark.filterwarnings("ignore:.*many workers")
+def test_graphs_are_for_the_largest_minibatches(monkeypatch):
+    """A loader's last may be smaller, and be the first where a run goes on."""
+    compiled_for = []
+
+    def compiles_for(model: GAN, minibatch: Minibatch) -> TermFunctions:
+        compiled_for.append(len(minibatch.samples))
+        return TermFunctions(*EAGER)
+
+    monkeypatch.setattr(gan_module, "compiled_terms", compiles_for)
+    model = gan()
+    model.compiles = True
+    trainer = Trainer(max_steps=5, accelerator="cpu", barebones=True)
+    batches = [torch.rand(size, 2) for size in (3, 8, 8, 5, 8)]
+    trainer.fit(model, DataLoader(batches, batch_size=None))
+    assert trainer.global_step == 5
+    assert compiled_for == [3, 8]
+    assert model.terms is EAGER  # a script may do something else with it
+
+
+def test_a_signal_that_ends_the_compiler_says_nothing_against_it(monkeypatch):
+    monkeypatch.setattr(gan_module, "compiled_terms", lambda *given: EAGER)
+    model, interrupt = gan(), Interrupt()
+    for received, goes_on in ((signal.SIGINT, True), (None, False)):
+        model.compiles, interrupt.received = True, received
+        monkeypatch.setattr(model, "_trainer", SimpleNamespace(callbacks=[interrupt]))
+        model.compile_terms(Minibatch(torch.rand(8, 2)))
+        assert model.compiles is goes_on
 
 
 def compiles(model: GAN, end: int, asked="auto", checkpoint=None, device="cpu", world_size=1) -> bool:
     strategy = SimpleNamespace(root_device=torch.device(device))
-    trainer = SimpleNamespace(strategy=strategy, world_size=world_size, max_steps=end)
-    return speeding.compiles(asked, trainer, model, 8, checkpoint)
+    trainer = SimpleNamespace(strategy=strategy, world_size=world_size)
+    return speeding.compiles(asked, trainer, model, speeding.RunSize(8, end), checkpoint)
 
 
 def test_auto_compiles_where_it_pays(monkeypatch, tmp_path):

@@ -236,7 +236,11 @@ def hastened(bfloat16: bool | str, precision: str = "32-true", checkpoint: dict 
     config = OmegaConf.create({"speed": speed, "trainer": {"precision": precision}})
     model = tiny_gan()
     speeding.hasten(
-        config, SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))), model, 8, checkpoint
+        config,
+        SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cpu"))),
+        model,
+        speeding.RunSize(8, 100),
+        checkpoint,
     )
     return model.rounds
 
