@@ -60,7 +60,7 @@ def compiles(
 ) -> bool:
     """Whether graphs are compiled: "auto" does where a run is long enough to gain from it, and goes on as it began.
 
-    What is gained has been measured on CPUs (docs/performance.md): time with gradient penalties and without
+    What is gained has been measured in float32 on CPUs (docs/performance.md): time with gradient penalties and without
     convolutions. How long a run must be depends on whether torch has kept such graphs of an earlier one.
     """
     if asked != "auto":
@@ -70,7 +70,8 @@ def compiles(
     networks = model.generator, model.discriminator
     convolves = any(isinstance(part, _ConvNd) for network in networks for part in network.modules())
     penalties = [part for part in model.penalties.values() if isinstance(part, Penalty) and takes_gradients(part)]
-    if trainer.strategy.root_device.type != "cpu" or trainer.world_size > 1 or convolves or not penalties:
+    measured = trainer.strategy.root_device.type == "cpu" and not model.rounds and not convolves
+    if not measured or trainer.world_size > 1 or not penalties:
         return False
     updates = model.critic_updates.updates_before(max(0, size.iterations)) / min(part.every for part in penalties)
     return size.iterations < 0 or updates >= (KEPT if is_kept(model, size.batch) else SHORTEST)

@@ -263,6 +263,9 @@ def test_auto_compiles_where_it_pays(monkeypatch, tmp_path):
     assert not compiles(model, 4000, checkpoint={})  # it began before there were graphs
     assert compiles(model, 1, checkpoint={"compiled": True})
     assert not compiles(model, 4000, device="cuda")
+    model.rounds = True
+    assert not compiles(model, 4000)
+    model.rounds = False
     assert not compiles(model, 4000, world_size=2)
     assert not compiles(gan(regularizers={}, critic_updates=CriticUpdates(5)), 4000)
     assert not compiles(gan(regularizers={"r1": R1(every=16)}, critic_updates=CriticUpdates(5)), 4000)
