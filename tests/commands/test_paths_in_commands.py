@@ -14,7 +14,7 @@ from pytorch_lightning.strategies.launchers.subprocess_script import _hydra_subp
 from safetensors.torch import load_file
 
 from gan_lightning import UserError
-from gan_lightning.commands import launcher, train
+from gan_lightning.commands import launcher, resuming
 from gan_lightning.config.compose import parse
 from gan_lightning.paths import with_paths
 
@@ -125,8 +125,8 @@ def test_the_home_folder_in_ones_own_configuration(
 ) -> None:
     """No folder is called ~; what stands in one's own files is granted as what is typed is."""
     searched: list[Path] = []
-    find = train.find_resumable
-    monkeypatch.setattr(train, "find_resumable", lambda config, root: (searched.append(root), find(config, root))[1])
+    find = resuming.find_resumable
+    monkeypatch.setattr(resuming, "find_resumable", lambda config, root: (searched.append(root), find(config, root))[1])
     settings = [*STEPS[:1], "trainer.max_steps=3", "resume=auto"]
     for arguments in (
         (*own, "my", *tiny, *STEPS),
