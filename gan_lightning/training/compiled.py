@@ -96,14 +96,14 @@ def compiled_terms(model: "GAN", minibatch: Minibatch) -> TermFunctions:
     """The terms of both networks as graphs, compiled and tried on a minibatch such as they will be given.
 
     The same as ever, which is told in one sentence, where that can't be. Weights, buffers and gradients stay as they
-    are; torch's random generators don't. It takes 10 to 60 seconds, and less where torch has kept them
+    are; torch's random generators don't. It takes a minute of a CPU, and seconds where torch has kept them
     (TORCHINDUCTOR_CACHE_DIR).
     """
     if (found := obstacle(model)) is not None:
         return uncompiled(found)
     started = time.monotonic()
     # Which the console shows too, while nothing else happens for so long.
-    _log.warning("Compiling what the networks minimise: 10 to 60 seconds, and less in other runs of the same networks.")
+    _log.warning("Compiling what the networks minimise: a minute or so, and seconds in later runs of the same.")
     try:
         with compilers_silenced():
             functions = TermFunctions(*term_graphs())

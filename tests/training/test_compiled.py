@@ -255,26 +255,26 @@ def compiles(model: GAN, end: int, asked="auto", checkpoint=None, device="cpu", 
 def test_auto_compiles_where_it_pays(monkeypatch, tmp_path):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     model = gan(critic_updates=CriticUpdates(5))
-    assert compiles(model, 4000)
+    assert compiles(model, 40_000)
     assert compiles(model, -1)
-    assert not compiles(model, 3999)
+    assert not compiles(model, 39_999)
     assert compiles(model, 1, asked=True)
-    assert not compiles(model, 4000, asked=False)
-    assert not compiles(model, 4000, checkpoint={})  # it began before there were graphs
+    assert not compiles(model, 40_000, asked=False)
+    assert not compiles(model, 40_000, checkpoint={})  # it began before there were graphs
     assert compiles(model, 1, checkpoint={"compiled": True})
-    assert not compiles(model, 4000, device="cuda")
+    assert not compiles(model, 40_000, device="cuda")
     model.rounds = True
-    assert not compiles(model, 4000)
+    assert not compiles(model, 40_000)
     model.rounds = False
-    assert not compiles(model, 4000, world_size=2)
-    assert not compiles(gan(regularizers={}, critic_updates=CriticUpdates(5)), 4000)
-    assert not compiles(gan(regularizers={"r1": R1(every=16)}, critic_updates=CriticUpdates(5)), 4000)
+    assert not compiles(model, 40_000, world_size=2)
+    assert not compiles(gan(regularizers={}, critic_updates=CriticUpdates(5)), 40_000)
+    assert not compiles(gan(regularizers={"r1": R1(every=16)}, critic_updates=CriticUpdates(5)), 40_000)
     of_images = DCGANGenerator(3, (1, 16, 16), width=4), DCGANDiscriminator((1, 16, 16), width=4, norm="none")
-    assert not compiles(GAN(*of_images, Vanilla(), SGD, SGD, CriticUpdates(5), {"r1": R1()}), 4000)
+    assert not compiles(GAN(*of_images, Vanilla(), SGD, SGD, CriticUpdates(5), {"r1": R1()}), 40_000)
     note_kept(mark_of_graphs(model, 8))  # what torch has kept costs less
-    assert compiles(model, 1200)
-    assert not compiles(model, 1199)
-    assert not compiles(gan(critic_updates=CriticUpdates(5), regularizers={"r1": R1()}), 1200)
+    assert compiles(model, 4_000)
+    assert not compiles(model, 3_999)
+    assert not compiles(gan(critic_updates=CriticUpdates(5), regularizers={"r1": R1()}), 4_000)
 
 
 def test_what_is_kept_depends_on_all_that_a_graph_does(monkeypatch, tmp_path):
