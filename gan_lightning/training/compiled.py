@@ -114,7 +114,7 @@ def compiled_terms(model: "GAN", minibatch: Minibatch) -> TermFunctions:
         whose = "" if isinstance(error, Misfit) else "torch's compiler says: "
         return uncompiled(whose + first_sentence(error))
     _log.info("compiled in %.0f s", time.monotonic() - started)
-    note_kept(mark_of_graphs(model, len(minibatch.samples)))
+    note_kept(model, len(minibatch.samples))
     shapes = shapes_of(*minibatch)
     return TermFunctions(
         Graph(EAGER.discriminator, functions.discriminator, shapes, model.do_without_graphs),
@@ -270,9 +270,10 @@ def mark_of_graphs(model: "GAN", batch_size: int) -> Path:
     return Path(cache_dir(), "gan_lightning", hashlib.sha256(repr(told).encode()).hexdigest()[:32])
 
 
-def note_kept(path: Path) -> None:
-    """Remembers that graphs have been compiled; without room or permission, it isn't."""
+def note_kept(model: "GAN", batch_size: int) -> None:
+    """Remembers that a model's graphs have been compiled; without room or permission, it isn't."""
     try:
+        path = mark_of_graphs(model, batch_size)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     except OSError as error:

@@ -38,6 +38,7 @@ from gan_lightning.training.compiled import (
     Misfit,
     compiled_terms,
     due_numbers,
+    is_kept,
     mark_of_graphs,
     note_kept,
     require_same_terms,
@@ -271,7 +272,7 @@ def test_auto_compiles_where_it_pays(monkeypatch, tmp_path):
     assert not compiles(gan(regularizers={"r1": R1(every=16)}, critic_updates=CriticUpdates(5)), 40_000)
     of_images = DCGANGenerator(3, (1, 16, 16), width=4), DCGANDiscriminator((1, 16, 16), width=4, norm="none")
     assert not compiles(GAN(*of_images, Vanilla(), SGD, SGD, CriticUpdates(5), {"r1": R1()}), 40_000)
-    note_kept(mark_of_graphs(model, 8))  # what torch has kept costs less
+    note_kept(model, 8)  # what torch has kept costs less
     assert compiles(model, 4_000)
     assert not compiles(model, 3_999)
     assert not compiles(gan(critic_updates=CriticUpdates(5), regularizers={"r1": R1()}), 4_000)
@@ -288,7 +289,11 @@ def test_what_is_kept_depends_on_all_that_a_graph_does(monkeypatch, tmp_path):
         len({mark_of_graphs(model, 8), mark_of_graphs(model, 9), *(mark_of_graphs(other, 8) for other in others)}) == 4
     )
     (tmp_path / "gan_lightning").touch()
-    note_kept(mark_of_graphs(model, 8))  # where there can't be a folder, nothing is remembered
+    note_kept(model, 8)  # where there can't be a folder, nothing is remembered
+    assert not is_kept(model, 8)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "gan_lightning" / "below"))
+    note_kept(model, 8)
+    assert not is_kept(model, 8)
 
 
 def test_a_run_of_before_compiles_nothing():
