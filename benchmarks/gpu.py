@@ -30,6 +30,7 @@ from gan_lightning.config.sources import Sources
 from gan_lightning.runs.hardware import silence
 from gan_lightning.runs.run import Prepared, prepare, train
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.hooks import callbacks_of
 
 WARM_UP = 5
 WAYS = {"default": [], "fast": ["speed=fast"], "fast, compiled": ["speed=fast", "speed.compile=true"]}
@@ -126,8 +127,7 @@ def measure(size: Size, loss: str, way: str, options: argparse.Namespace) -> Tim
             case = Case(loss, size.network, "", size.block)
             loop = plain_loop(case, model.generator.latent_dim, samples, size.batch, networks)
         timed = Timed(options.seconds, size.block, {"plain": on(device, loop)}, clock_of(device), WARM_UP)
-        # Lightning sets callbacks of a trainer from elsewhere, where type checkers don't see it.
-        prepared.trainer.callbacks.append(timed)  # type: ignore[attr-defined]
+        callbacks_of(prepared.trainer).append(timed)
         train(config, run, prepared)
     return timed
 

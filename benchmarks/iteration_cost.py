@@ -38,6 +38,7 @@ from gan_lightning.runs.hardware import silence, spare_cuda_lookups
 from gan_lightning.runs.run import Prepared, prepare, train
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.hooks import callbacks_of
 
 WARM_UP = 30
 SHAPES = {"mnist": (1, 28, 28), "colour": (3, 32, 32), "tiny": (1, 8, 8), "ring": (2,)}
@@ -268,7 +269,7 @@ def run_in_turns(case: Case, config: DictConfig, folder: Path) -> Turns:
         plain = [[p.shape for p in each.parameters()] for each in loop.networks]  # type: ignore[attr-defined]
         assert plain == [[p.shape for p in each.parameters()] for each in (model.generator, model.discriminator)]
     turns = Turns(case.iterations, loops)
-    prepared.trainer.callbacks.append(turns)  # type: ignore[attr-defined]
+    callbacks_of(prepared.trainer).append(turns)
     train(config, folder, prepared)
     return turns
 

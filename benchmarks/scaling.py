@@ -30,6 +30,7 @@ from gan_lightning.runs.hardware import silence, spare_cuda_lookups
 from gan_lightning.runs.run import Prepared, prepare, train
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.hooks import callbacks_of
 
 UNWATCHED = (
     "evaluation.every=null",
@@ -153,8 +154,7 @@ def measure(point: Point, options: argparse.Namespace, overrides: Sequence[str])
         prepared = prepare(config, run)
         assert isinstance(prepared, Prepared)
         measured = Measured(options.seconds, torch.bfloat16 if prepared.parts.model.rounds else torch.float32)
-        # Lightning sets callbacks of a trainer from elsewhere, where type checkers don't see it.
-        prepared.trainer.callbacks.append(measured)  # type: ignore[attr-defined]
+        callbacks_of(prepared.trainer).append(measured)
         train(config, run, prepared)
     return measured
 

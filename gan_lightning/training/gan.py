@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, cast
 
 import torch
-from pytorch_lightning import Callback, LightningModule
+from pytorch_lightning import LightningModule
 from pytorch_lightning.core.optimizer import LightningOptimizer, do_nothing_closure
 from pytorch_lightning.utilities import rank_zero_warn
 from torch import Tensor, nn
@@ -235,8 +235,7 @@ class GAN(LightningModule):
         self.compiled_size = len(minibatch.samples)
         self.terms = compiled_terms(self, minibatch)
         # A compiler that a signal has ended says nothing against compiling when the run goes on.
-        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined]  # set from elsewhere
-        if not any(getattr(each, "received", None) for each in callbacks):  # by Interrupt
+        if not any(getattr(each, "received", None) for each in hooks.callbacks_of(self.trainer)):  # by Interrupt
             self.compiles = self.terms is not EAGER
 
     def do_without_graphs(self, reason: str) -> None:

@@ -24,16 +24,21 @@ def are_idle(trainer: Trainer, module: LightningModule) -> bool:
     they don't.
     """
     plugin = trainer.precision_plugin
-    # Lightning sets profiler and callbacks of a trainer from elsewhere, where type checkers don't see it.
+    # Lightning sets it from elsewhere, where type checkers don't see it.
     is_plain = type(trainer.strategy) is SingleDeviceStrategy and type(trainer.profiler) is PassThroughProfiler  # type: ignore[attr-defined]
     scales = type(plugin) not in (Precision, MixedPrecision) or getattr(plugin, "scaler", None) is not None
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     return (
         is_plain
         and not scales
         and all(inherits(module, LightningModule, hook) for hook in (*HOOKS, "backward", "manual_backward"))
-        and all(inherits(callback, Callback, hook) for callback in callbacks for hook in HOOKS)
+        and all(inherits(callback, Callback, hook) for callback in callbacks_of(trainer) for hook in HOOKS)
     )
+
+
+def callbacks_of(trainer: Trainer) -> list[Callback]:
+    """A trainer's own list, which Lightning sets from elsewhere, where type checkers don't see it."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    return callbacks
 
 
 def inherits(part: object, base: type, method: str) -> bool:

@@ -10,6 +10,7 @@ from gan_lightning.errors import UserError
 from gan_lightning.extras import extra
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.hooks import callbacks_of
 from gan_lightning.types import Fraction, NonNegativeInt
 from gan_lightning.watching.evaluation import Evaluation
 
@@ -104,5 +105,4 @@ class Prune(IterationCallback):
 
 def evaluation_of(trainer: Trainer) -> Evaluation:
     """The run's evaluation, which has measured before its own callbacks are asked."""
-    # Lightning sets a trainer's callbacks from elsewhere, where type checkers don't see it.
-    return next(each for each in trainer.callbacks if isinstance(each, Evaluation))  # type: ignore[attr-defined]
+    return next(each for each in callbacks_of(trainer) if isinstance(each, Evaluation))
