@@ -68,14 +68,17 @@ class Timed(Turns):
         mode: Any = Operations  # whose base is untyped
         self.counter = mode()
 
-    def before_iteration(self, trainer: Trainer, model: GAN) -> None:
-        if trainer.global_step == 1 and not model.compiles:  # whose kernels no formula knows
-            self.counter.__enter__()
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
+        return completed in (1, 2) or super().is_due(trainer, completed)
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+        if trainer.global_step == 1 and not model.compiles:  # whose kernels no formula knows
+            self.counter.__enter__()
         if trainer.global_step == 2 and not model.compiles:
             self.counter.__exit__(None, None, None)
             self.operations = self.counter.count
+        if not super().is_due(trainer, trainer.global_step):
+            return
         super().after_iteration(trainer, model)
         if trainer.global_step == WARM_UP:
             self.ends = time.monotonic() + self.wanted

@@ -201,12 +201,10 @@ class Turns(IterationCallback):
     def before_training(self, trainer: Trainer, model: GAN) -> None:
         self.started = self.clock()
 
-    def is_due(self, completed: int) -> bool:
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
         return (completed - self.warm_up) % self.iterations == 0
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
-        if not self.is_due(trainer.global_step):
-            return
         taken = self.clock() - self.started
         if trainer.global_step > self.warm_up:
             self.seconds["here"].append(taken)

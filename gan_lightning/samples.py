@@ -124,8 +124,8 @@ class SampleSet(NamedTuple):
 
 
 def _taken(tensor: Shaped[Tensor, "n ..."], rows: Int[Tensor, "..."]) -> Shaped[Tensor, "..."]:
-    taken: Tensor = tensor.index_select(0, rows.flatten().to(tensor.device)).unflatten(0, rows.shape)
-    return taken
+    taken: Tensor = tensor.index_select(0, rows.flatten().to(tensor.device))
+    return taken.view(*rows.shape, *tensor.shape[1:])
 
 
 def as_floats(samples: UInt8[Tensor, " *shape"] | Float[Tensor, " *shape"]) -> Float[Tensor, " *shape"]:

@@ -106,7 +106,9 @@ class Vanilla(ObjectiveDefaults):
 
     def discriminator(self, real_logits: Logits, fake_logits: Logits) -> Terms:
         # Cross-entropy with the target 1 - s: (1 - s) softplus(-l) + s softplus(l), and softplus(l) - softplus(-l) = l.
-        real = softplus(-real_logits) + self.label_smoothing * real_logits
+        real = softplus(-real_logits)
+        if self.label_smoothing:
+            real = real + self.label_smoothing * real_logits
         return {"adversarial": real.mean() + softplus(fake_logits).mean()}
 
     def generator(self, fake_logits: Logits, real_logits: Logits | None = None) -> Terms:

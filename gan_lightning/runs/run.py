@@ -214,7 +214,7 @@ def watch(config: DictConfig, parts: RunParts) -> Watchers:
     except ValueError as error:
         raise UserError(f"evaluation.{str(error).rstrip('.')}.") from error
     interrupt = Interrupt(duration(config.trainer.max_time))
-    evaluation.is_interrupted = lambda: interrupt.is_due
+    evaluation.is_interrupted = lambda: interrupt.has_come
     return Watchers(Monitor(data.stream.minibatches_per_pass, data.batch_size), health, evaluation, interrupt)
 
 

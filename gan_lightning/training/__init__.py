@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gan_lightning.training.minibatches import *
     from gan_lightning.training.ranks import *
     from gan_lightning.training.running_means import *
+    from gan_lightning.training.stretches import *
     from gan_lightning.training.terms import *
     from gan_lightning.training.timetable import *
 

@@ -2,21 +2,28 @@
 
 from typing import Any
 
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 
 from gan_lightning.training.gan import GAN
 from gan_lightning.training.hooks import inherits
+from gan_lightning.training.stretches import Watcher
 
 
-class IterationCallback(Callback):
+class IterationCallback(Watcher):
     """Lightning's callback with the module's type known, and with iterations for batches.
 
     Once `after_iteration` is called, `trainer.global_step` counts the iteration. A batch of a loader that serves single
-    minibatches may begin an iteration, end one, both or neither.
+    minibatches may begin an iteration, end one, both or neither; one of this package's rounds may have many, between
+    which no callback has said that it is due. `after_iteration` is called where `is_due`, which is always unless a
+    callback tells.
     """
 
     completed = 0  # iterations, as far as has been seen
     begun = -1  # the last one that has begun
+
+    def looks_when_due_alone(self) -> bool:
+        hooks = "before_iteration", "on_train_batch_start", "on_train_batch_end"
+        return all(getattr(self, hook) is None or inherits(self, IterationCallback, hook) for hook in hooks)
 
     def before_training(self, trainer: Trainer, model: GAN) -> None: ...
 
@@ -55,7 +62,8 @@ class IterationCallback(Callback):
         model = as_gan(pl_module)
         if self.completed != (step := trainer.global_step):
             self.completed = step
-            self.after_iteration(trainer, model)
+            if self.is_due(trainer, step):
+                self.after_iteration(trainer, model)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.after_training(trainer, as_gan(pl_module))

@@ -80,14 +80,19 @@ class RunCheckpoint(IterationCallback, Checkpoint):
         checkpoint["config"] = self.config
         checkpoint["format"] = formats.CHECKPOINT
 
-    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
         # Lightning runs checkpoint callbacks after all others, so a stop that one of them asked for is known here.
         # Saved after the last batch instead, a run could not be prolonged: Lightning would hold its epoch for finished.
-        iteration = trainer.global_step
-        kept = [f"iteration={iteration:08d}.ckpt"] if self.keep_every and iteration % self.keep_every == 0 else []
-        kept += [BEST.name] if self.is_best(iteration) else []
-        if kept or iteration % self.every == 0 or iteration == trainer.max_steps or trainer.should_stop:
-            self.save(trainer, model, kept)
+        is_end = completed == trainer.max_steps or trainer.should_stop
+        return completed % self.every == 0 or is_end or bool(self.kept(completed))
+
+    def kept(self, completed: int) -> list[str]:
+        """The names under which a checkpoint after so many iterations stays."""
+        kept = [f"iteration={completed:08d}.ckpt"] if self.keep_every and completed % self.keep_every == 0 else []
+        return [*kept, BEST.name] if self.is_best(completed) else kept
+
+    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+        self.save(trainer, model, self.kept(trainer.global_step))
 
     def save(self, trainer: Trainer, model: GAN, kept: Sequence[str]) -> None:
         """Saves now, on all ranks together, and copies under the names `kept`."""

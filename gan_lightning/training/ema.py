@@ -67,13 +67,14 @@ class EMA:
         averaged = [n.is_floating_point() and id(n) not in vectors for n in sources]
         averages = [a for (a, _), is_averaged in zip(pairs, averaged, strict=True) if is_averaged]
         values = [n for (_, n), is_averaged in zip(pairs, averaged, strict=True) if is_averaged]
-        copied = [pair for pair, is_averaged in zip(pairs, averaged, strict=True) if not is_averaged]
+        copies = [a for (a, _), is_averaged in zip(pairs, averaged, strict=True) if not is_averaged]
+        copied = [n for (_, n), is_averaged in zip(pairs, averaged, strict=True) if not is_averaged]
 
         @torch.no_grad()
         def update(decay: float) -> None:
             torch._foreach_lerp_(averages, values, 1 - decay)
-            for a, n in copied:
-                a.copy_(n)
+            if copied:
+                torch._foreach_copy_(copies, copied)
 
         return update
 

@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from gan_lightning import ranks
 from gan_lightning.data.datamodule import GANDataModule
+from gan_lightning.data.rounds import RoundLoader
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
 from gan_lightning.losses.regularizers import Penalty, Regularizer, Regularizers, WeightPenalty, by_kind, due
@@ -32,7 +33,7 @@ from gan_lightning.sampling.checkpoints import origin_in
 from gan_lightning.sampling.drawing import label_of_each
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.schedules import Clock
-from gan_lightning.training import hooks
+from gan_lightning.training import hooks, stretches
 from gan_lightning.training.clock import last_iteration, logs_after, serves_rounds
 from gan_lightning.training.compatibility import Circumstances, Parts, cautions, refuse, refuse_data
 from gan_lightning.training.compiled import compiled_terms, uncompiled
@@ -218,17 +219,29 @@ class GAN(LightningModule):
         self.twins = None
         self.terms = EAGER
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """An iteration, once its minibatches are there. Raises ValueError for a batch that the networks don't fit."""
-        if minibatches := self.gathered.add(batch, self.critic_updates.updates(self.trainer.global_step)):
-            if not isinstance(batch, SampleSet) and not self.reported:
-                self.require_fitting(*minibatches[0])
-            seed = self.seed, self.trainer.global_step
-            with multiplying(self.matmul), self.as_fast():
-                if self.compiles and len(minibatches[0].samples) > self.compiled_size:
-                    self.compile_terms(minibatches[0])
-                with ranks.together(self.device, *seed):
-                    self.train_iteration(minibatches)
+    @property
+    def takes_stretches(self) -> bool:
+        """Whether a batch may be the loader, which rounds are taken from as long as nobody looks on."""
+        own = "training_step", "train_iteration"
+        idle = hooks.are_idle(self.trainer, self) and all(hooks.inherits(self, GAN, method) for method in own)
+        return idle and stretches.takes_stretches(self.trainer, self)
+
+    def training_step(self, batch: Batch | RoundLoader, batch_idx: int) -> None:
+        """An iteration, once its minibatches are there; those of a loader's rounds until somebody looks on.
+
+        Raises ValueError for a batch that the networks don't fit.
+        """
+        served = stretches.rounds_of_stretch(self.trainer, batch) if isinstance(batch, RoundLoader) else (batch,)
+        for each in served:
+            iteration = self.trainer.global_step
+            if minibatches := self.gathered.add(each, self.critic_updates.updates(iteration)):
+                if not isinstance(each, SampleSet) and not self.reported:
+                    self.require_fitting(*minibatches[0])
+                with multiplying(self.matmul), self.as_fast():
+                    if self.compiles and len(minibatches[0].samples) > self.compiled_size:
+                        self.compile_terms(minibatches[0])
+                    with ranks.together(self.device, self.seed, iteration):
+                        self.train_iteration(minibatches)
 
     def compile_terms(self, minibatch: Minibatch) -> None:
         """What networks minimise of such minibatches is compiled, or is not to be any more, where that can't be."""

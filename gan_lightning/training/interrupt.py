@@ -61,7 +61,7 @@ class Interrupt(IterationCallback):
             signal.raise_signal(self.received)
 
     @property
-    def is_due(self) -> bool:
+    def has_come(self) -> bool:
         """Whether the run is to end as soon as it can; other ranks may not know."""
         if self.max_time is not None and time.monotonic() - self.started >= self.max_time.total_seconds():
             self.is_out_of_time = True
@@ -72,12 +72,13 @@ class Interrupt(IterationCallback):
         self.started = time.monotonic()
         self.agreement = Agreement(model.device)
 
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
+        return self.agreement.due(completed) if trainer.world_size > 1 else self.has_come
+
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
-        iteration = trainer.global_step
-        if self.agreement.due(iteration):
-            told = float(self.received or OUT_OF_TIME) if self.is_due else 0.0
-            agreed = int(self.agreement.maximum(told, iteration))
-            if agreed:
-                self.received = None if agreed == OUT_OF_TIME else signal.Signals(agreed)
-                self.is_out_of_time = agreed == OUT_OF_TIME
-                trainer.should_stop = True
+        told = float(self.received or OUT_OF_TIME) if self.has_come else 0.0
+        agreed = int(self.agreement.maximum(told, trainer.global_step))
+        if agreed:
+            self.received = None if agreed == OUT_OF_TIME else signal.Signals(agreed)
+            self.is_out_of_time = agreed == OUT_OF_TIME
+            trainer.should_stop = True

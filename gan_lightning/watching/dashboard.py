@@ -93,10 +93,12 @@ class Dashboard(IterationCallback):
                 events.add_custom_scalars(LAYOUT)
             self.show_histograms(trainer, model)
 
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
+        return self.every is not None and trainer.is_global_zero and completed % self.every == 0
+
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         iteration = trainer.global_step
-        if self.every is None or not trainer.is_global_zero or iteration % self.every:
-            return
+        assert self.every is not None
         if is_shown(iteration, self.every):
             self.show_histograms(trainer, model)
         if is_shown(iteration, self.every, per_doubling=1):

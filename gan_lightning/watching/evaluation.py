@@ -116,12 +116,11 @@ class Evaluation(IterationCallback):
             reasons = "; ".join(f"{name} needs {left_out[name]}" for name in self.ranked)
             raise UserError(f"{key} needs a number that is measured: {reasons}.")
 
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
+        return self.every is not None and (completed % self.every == 0 or completed == trainer.max_steps)
+
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
-        iteration = trainer.global_step
-        if self.evaluator is None or self.every is None:
-            return
-        if iteration % self.every == 0 or iteration == trainer.max_steps:
-            self.evaluate(trainer, model)
+        self.evaluate(trainer, model)
 
     def evaluate(self, trainer: Trainer, model: GAN) -> None:
         """Measures the average as it is, keeps the record and logs it; unless it is interrupted."""

@@ -68,9 +68,12 @@ class HealthCheck(IterationCallback):
         self.watch.load_state_dict(state_dict["watch"])
         self.latest = state_dict["latest"]
 
-    def is_due(self, completed: int) -> bool:
+    def measures(self, completed: int) -> bool:
         """Whether there is a measurement once so many iterations are complete."""
         return self.every is not None and completed % self.every == 0
+
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
+        return self.measures(completed) or self.measures(completed + 1)
 
     def before_training(self, trainer: Trainer, model: GAN) -> None:
         if self.every is None or not trainer.is_global_zero:
@@ -79,15 +82,21 @@ class HealthCheck(IterationCallback):
         latents = draw_latents(model.latents, model.generator.latent_dim, len(self.real.samples), seed)
         self.latents = latents.to(model.device)
         self.real, self.held_out = self.real.to(model.device), self.held_out.to(model.device)
+        self.look_ahead(trainer, model)
 
-    def before_iteration(self, trainer: Trainer, model: GAN) -> None:
-        if trainer.is_global_zero and self.is_due(trainer.global_step + 1):
+    def look_ahead(self, trainer: Trainer, model: GAN) -> None:
+        """Keeps the weights as they are, where the next iteration is one to be measured."""
+        if trainer.is_global_zero and self.measures(trainer.global_step + 1):
             self.before = weights(model)
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+        if self.measures(trainer.global_step):
+            self.check(trainer, model)
+        self.look_ahead(trainer, model)
+
+    def check(self, trainer: Trainer, model: GAN) -> None:
+        """Measures, logs the numbers and says a verdict, if there is one."""
         iteration = trainer.global_step
-        if not self.is_due(iteration):
-            return
         alarm = False
         if trainer.is_global_zero:
             self.latest = self.measured(trainer, model)

@@ -58,10 +58,11 @@ class Monitor(IterationCallback):
         self._started = self._window_started = time.monotonic()
         self._window_iteration = trainer.global_step
 
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
+        return logs_after(trainer, completed)
+
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         iteration = trainer.global_step
-        if not logs_after(trainer, iteration):
-            return
         now = time.monotonic()
         minibatches = model.critic_updates.updates_before(iteration)
         in_window = minibatches - model.critic_updates.updates_before(self._window_iteration)

@@ -60,14 +60,19 @@ class IterationBar(IterationCallback, ProgressBar):
         self._task = self.progress.add_task("", total=total, completed=trainer.global_step, losses="")
         self.progress.start()
 
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
+        if self.progress is not None:
+            return time.monotonic() - self._drawn > REDRAW_SECONDS or completed == trainer.max_steps
+        logs = self._enabled and completed % log_interval(trainer) == 0
+        return logs and time.monotonic() - self._printed > LINE_SECONDS
+
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         now = time.monotonic()
         iteration = trainer.global_step
         if self.progress is not None:
-            if now - self._drawn > REDRAW_SECONDS or iteration == trainer.max_steps:
-                self._drawn = now
-                self.progress.update(self._task, completed=iteration, losses=self.losses())
-        elif self._enabled and now - self._printed > LINE_SECONDS and iteration % log_interval(trainer) == 0:
+            self._drawn = now
+            self.progress.update(self._task, completed=iteration, losses=self.losses())
+        else:
             self._printed = now
             rate = (iteration - self._first) / (now - self._started)
             left = f", {(trainer.max_steps - iteration) / rate:.0f} s left" if trainer.max_steps > 0 else ""

@@ -78,13 +78,13 @@ class Prune(IterationCallback):
         frozen = study.get_trials(deepcopy=False)[self.trial]
         return None if frozen.state.is_finished() else optuna.trial.Trial(study, frozen._trial_id)
 
-    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
         last = evaluation_of(trainer).records.get("last")
-        if last is None or last["iteration"] != trainer.global_step or trainer.global_step == trainer.max_steps:
-            return
-        is_worse = self.reported is not None and self.is_worse(
-            self.reported, last["values"].get(self.optimize), trainer
-        )
+        return last is not None and last["iteration"] == completed != trainer.max_steps
+
+    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+        values = evaluation_of(trainer).records["last"]["values"]
+        is_worse = self.reported is not None and self.is_worse(self.reported, values.get(self.optimize), trainer)
         if trainer.strategy.broadcast(is_worse):
             rank_zero_info(
                 f"{self.optimize} is not as good as other trials' at iteration {trainer.global_step}: pruned."

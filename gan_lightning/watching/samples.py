@@ -60,10 +60,12 @@ class SampleGrids(IterationCallback):
                 add_pictures(trainer, "samples/real", grid(self.real))
             self.draw(trainer, model, shown=True)
 
+    def is_due(self, trainer: Trainer, completed: int) -> bool:
+        return self.every is not None and trainer.is_global_zero and completed % self.every == 0
+
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
-        iteration = trainer.global_step
-        if self.every is not None and trainer.is_global_zero and iteration % self.every == 0:
-            self.draw(trainer, model, is_shown(iteration, self.every))
+        assert self.every is not None
+        self.draw(trainer, model, is_shown(trainer.global_step, self.every))
 
     def after_training(self, trainer: Trainer, model: GAN) -> None:
         if trainer.is_global_zero and trainer.global_step != self.shown:

@@ -18,6 +18,7 @@ from gan_lightning.__main__ import main
 from gan_lightning.archives import load_archive
 from gan_lightning.errors import UserError
 from gan_lightning.runs.hardware import duration
+from gan_lightning.training.gan import GAN
 from gan_lightning.training.interrupt import SIGNALS
 from gan_lightning.watching.evaluator import Evaluator
 
@@ -95,6 +96,27 @@ def test_a_signal_ends_the_run_after_its_iteration_and_handlers_are_put_back(tin
     same(resumed.checkpoint()["state_dict"], whole.checkpoint()["state_dict"])
     same(resumed.checkpoint()["optimizer_states"], whole.checkpoint()["optimizer_states"])
     assert resumed.rows() == whole.rows()
+
+
+def test_a_stretch_that_nobody_looks_on_ends_after_its_iteration(tiny, resume, same, monkeypatch):
+    overrides = ("trainer.max_steps=9", "samples.every=9", "health.every=null", "trainer.log_every_n_steps=9")
+    whole = tiny("whole", *overrides)
+    iterate = GAN.train_iteration
+    steps: list[int] = []
+
+    def train_iteration(self: GAN, *arguments: Any) -> None:
+        steps.append(self.trainer.global_step)
+        if steps[-1] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        iterate(self, *arguments)
+
+    monkeypatch.setattr(GAN, "train_iteration", train_iteration)
+    stopped = tiny("run", *overrides)
+    assert (stopped.run.status, stopped.run.iteration, steps) == ("SIGTERM", 4, [0, 1, 2, 3])
+    monkeypatch.undo()
+    resumed = resume(stopped.path)
+    for part in ("state_dict", "optimizer_states", "loops"):
+        same(resumed.checkpoint()[part], whole.checkpoint()[part])
 
 
 def test_an_evaluation_gives_way_and_is_made_up_for(tiny, resume, watch, same, monkeypatch):
