@@ -385,7 +385,7 @@ class GAN(LightningModule):
             self.means.add({f"gradient_norm/{network}": norm})
         if self.spares_hooks:
             with hooks.counted(optimizer) as own:
-                own.step()
+                hooks.take_step(own)
         elif isinstance(optimizer, LightningOptimizer):
             optimizer.step()
         else:

@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.plugins.precision import MixedPrecision
 from pytorch_lightning.strategies import SingleDeviceStrategy, Strategy
 from torch import Tensor, nn
+from torch.optim import optimizer as optimizers
 
 from gan_lightning.losses.objectives import Vanilla
 from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
@@ -126,3 +127,57 @@ def test_autocast_is_kept_out_where_it_is_on_alone():
         assert (samples @ weight).dtype == torch.bfloat16
     assert without_autocast(samples.device) is without_autocast(samples.device)
     assert torch.equal(product(), samples @ weight)
+
+
+def stepped(monkeypatch: pytest.MonkeyPatch) -> tuple[torch.optim.Optimizer, list[str]]:
+    """An optimizer with a gradient to go down, and what torch records of steps from now on."""
+    weight = nn.Parameter(torch.ones(2))
+    weight.grad = torch.ones(2)
+    recorded: list[str] = []
+    record = torch.autograd.profiler.record_function.__init__
+
+    def noted(self: Any, name: str, *arguments: Any) -> None:
+        recorded.append(name)
+        record(self, name, *arguments)
+
+    monkeypatch.setattr(torch.autograd.profiler.record_function, "__init__", noted)
+    return SGD([weight]), recorded
+
+
+def test_a_step_is_not_recorded_for_nobody(monkeypatch):
+    optimizer, recorded = stepped(monkeypatch)
+    hooks.take_step(optimizer)
+    assert torch.equal(optimizer.param_groups[0]["params"][0], torch.full((2,), 0.99))
+    assert recorded == []
+    with torch.profiler.profile() as profile:
+        hooks.take_step(optimizer)
+    assert recorded == ["Optimizer.step#SGD.step"]
+    assert recorded[0] in [event.key for event in profile.key_averages()]
+
+
+@pytest.mark.parametrize("when", ["pre", "post"])
+@pytest.mark.parametrize("of_all", [False, True])
+def test_torchs_hooks_of_steps_are_called(monkeypatch, when, of_all):
+    optimizer, _ = stepped(monkeypatch)
+    calls: list[Any] = []
+    register = (
+        getattr(optimizers, f"register_optimizer_step_{when}_hook")
+        if of_all
+        else getattr(optimizer, f"register_step_{when}_hook")
+    )
+    handle = register(lambda stepping, *arguments: calls.append(stepping))
+    hooks.take_step(optimizer)
+    handle.remove()
+    hooks.take_step(optimizer)
+    assert calls == [optimizer]
+
+
+def test_a_step_of_ones_own_is_taken(monkeypatch):
+    optimizer, _ = stepped(monkeypatch)
+    calls: list[str] = []
+    monkeypatch.setattr(optimizer, "step", lambda: calls.append("own"))
+    hooks.take_step(optimizer)
+    monkeypatch.undo()
+    monkeypatch.setattr(torch.optim.SGD, "step", lambda self: calls.append("class"))
+    hooks.take_step(optimizer)
+    assert calls == ["own", "class"]
