@@ -200,7 +200,6 @@ class GANDataModule(LightningDataModule):
             rank=trainer.global_rank,
             ranks=ranks,
             asks=is_larger_than_memory(loaded.samples),
-            gives_itself=lambda: getattr(trainer.lightning_module, "takes_stretches", False),
         )
 
 

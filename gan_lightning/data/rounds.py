@@ -74,9 +74,6 @@ class RoundLoader:
     `data`, as it is stored, may lie on the training device, or stay in host memory or on disk, from where each round is
     fetched. With several ranks every rank takes its own columns of each minibatch. With `asks` the system is asked for
     the next round's samples, mapped from a file, before this one is trained on.
-
-    If `gives_itself` when it is first asked, each item is the loader instead, for who takes the rounds of as many
-    iterations from it as is wanted (gan_lightning/training/stretches.py).
     """
 
     def __init__(
@@ -89,10 +86,8 @@ class RoundLoader:
         rank: int = 0,
         ranks: int = 1,
         asks: bool = False,
-        gives_itself: Callable[[], bool] = lambda: False,
     ) -> None:
         self.asks = asks
-        self.gives_itself = gives_itself
         self.data = data._replace(classes=(), units=None, conditions=None)
         self.stream = stream.on(data.samples.device)
         self.sizes = sizes
@@ -101,18 +96,18 @@ class RoundLoader:
         share = stream.batch_size // ranks
         self.columns = slice(rank * share, (rank + 1) * share)
 
-    def __iter__(self) -> Iterator["SampleSet | RoundLoader"]:
+    def __iter__(self) -> Iterator[SampleSet]:
         iteration = self.start()
         self._ask(iteration)
-        gives_itself = self.gives_itself()
         while True:
-            yield self if gives_itself else self.round(iteration)
+            taken = self.round(iteration)
             iteration += 1
+            self._ask(iteration)
+            yield taken
 
     def round(self, iteration: int) -> SampleSet:
         """The minibatches of one iteration."""
         taken = self.data.take(self._rows(iteration))
-        self._ask(iteration + 1)
         labels = None if taken.labels is None else sent(taken.labels, self.device)
         return taken._replace(samples=sent(taken.samples, self.device), labels=labels).as_floats()
 

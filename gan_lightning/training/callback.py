@@ -14,15 +14,15 @@ class IterationCallback(Watcher):
 
     Once `after_iteration` is called, `trainer.global_step` counts the iteration. A batch of a loader that serves single
     minibatches may begin an iteration, end one, both or neither; one of this package's rounds may have many, between
-    which no callback has said that it is due. `after_iteration` is called where `is_due`, which is always unless a
-    callback tells.
+    which no callback has said that it is due. `after_iteration`, and `before_iteration` of the next one, are called for
+    certain where `is_due`, which is always unless a callback tells.
     """
 
     completed = 0  # iterations, as far as has been seen
     begun = -1  # the last one that has begun
 
     def looks_when_due_alone(self) -> bool:
-        hooks = "before_iteration", "on_train_batch_start", "on_train_batch_end"
+        hooks = "on_train_batch_start", "on_train_batch_end"
         return all(getattr(self, hook) is None or inherits(self, IterationCallback, hook) for hook in hooks)
 
     def before_training(self, trainer: Trainer, model: GAN) -> None: ...

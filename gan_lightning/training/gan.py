@@ -21,7 +21,6 @@ from torch.optim import Optimizer
 
 from gan_lightning import ranks
 from gan_lightning.data.datamodule import GANDataModule
-from gan_lightning.data.rounds import RoundLoader
 from gan_lightning.losses.heads import Drawn, Head
 from gan_lightning.losses.objectives import Objective, Stateful, Terms
 from gan_lightning.losses.regularizers import Penalty, Regularizer, Regularizers, WeightPenalty, by_kind, due
@@ -33,7 +32,7 @@ from gan_lightning.sampling.checkpoints import origin_in
 from gan_lightning.sampling.drawing import label_of_each
 from gan_lightning.sampling.latents import Normal, Prior
 from gan_lightning.schedules import Clock
-from gan_lightning.training import hooks, stretches
+from gan_lightning.training import hooks
 from gan_lightning.training.clock import last_iteration, logs_after, serves_rounds
 from gan_lightning.training.compatibility import Circumstances, Parts, cautions, refuse, refuse_data
 from gan_lightning.training.compiled import compiled_terms, uncompiled
@@ -45,6 +44,7 @@ from gan_lightning.training.matmul import Setting, multiplying
 from gan_lightning.training.minibatches import Batch, Gathered, Minibatch
 from gan_lightning.training.ranks import of_each_rank, refuse_strategy
 from gan_lightning.training.running_means import RunningMeans
+from gan_lightning.training.stretches import Stretches
 from gan_lightning.training.terms import EAGER, Play
 from gan_lightning.training.timetable import NETWORKS, START, OptimizerFactory, Timetable
 from gan_lightning.types import PositiveInt
@@ -113,6 +113,7 @@ class GAN(LightningModule):
         self.twins: Twins | None = None  # that they do so with, where they can
         self.playing: Twins | None = None  # the same, within an iteration
         self.spares_hooks = True  # which Lightning's trainer calls around gradients and steps
+        self.stretches: Stretches | None = None  # of the training; a class of one's own may do anything in a step
         self.compiles = False  # whether what networks minimise is compiled (training/compiled.py)
         self.terms = EAGER
         self.compiled_size = 0  # of the minibatches that they are compiled for
@@ -209,6 +210,7 @@ class GAN(LightningModule):
         # The networks are on their device now, so that their tensors can be held on to.
         self.update_average = self.ema.updater(self.ema_generator, self.generator)
         self.spares_hooks = hooks.are_idle(self.trainer, self)
+        self.stretches = Stretches(self.trainer, self) if type(self) is GAN else None
         networks = self.generator, self.discriminator
         self.twins = twins_of(*networks, self.heads, self.spares_hooks) if self.rounds else None
         self.reported = {}
@@ -216,23 +218,16 @@ class GAN(LightningModule):
 
     def on_train_end(self) -> None:
         self.spares_hooks = True  # a plain script may take further steps
+        self.stretches = None
         self.twins = None
         self.terms = EAGER
 
-    @property
-    def takes_stretches(self) -> bool:
-        """Whether a batch may be the loader, which rounds are taken from as long as nobody looks on."""
-        own = "training_step", "train_iteration"
-        idle = hooks.are_idle(self.trainer, self) and all(hooks.inherits(self, GAN, method) for method in own)
-        return idle and stretches.takes_stretches(self.trainer, self)
-
-    def training_step(self, batch: Batch | RoundLoader, batch_idx: int) -> None:
-        """An iteration, once its minibatches are there; those of a loader's rounds until somebody looks on.
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """An iteration, once its minibatches are there, and those after it that nobody looks on.
 
         Raises ValueError for a batch that the networks don't fit.
         """
-        served = stretches.rounds_of_stretch(self.trainer, batch) if isinstance(batch, RoundLoader) else (batch,)
-        for each in served:
+        for each in self.stretches.batches(self.trainer, batch) if self.stretches else (batch,):
             iteration = self.trainer.global_step
             if minibatches := self.gathered.add(each, self.critic_updates.updates(iteration)):
                 if not isinstance(each, SampleSet) and not self.reported:

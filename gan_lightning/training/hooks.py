@@ -16,6 +16,7 @@ from pytorch_lightning.strategies import SingleDeviceStrategy
 from torch.optim import Optimizer
 from torch.optim import optimizer as optimizers
 
+RECORDING = Optimizer.profile_hook_step(Optimizer.step).__code__
 OF_ALL_OPTIMIZERS = optimizers._global_optimizer_pre_hooks, optimizers._global_optimizer_post_hooks
 HOOKS = ("on_before_backward", "on_after_backward", "on_before_optimizer_step")
 
@@ -66,9 +67,10 @@ def take_step(optimizer: Optimizer) -> None:
     The record takes a quarter of a small network's step.
     """
     own = type(optimizer).step
-    is_recorded = getattr(own, "hooked", False) and "step" not in vars(optimizer)  # by torch, and by nobody else
-    hooks = optimizer._optimizer_step_pre_hooks, optimizer._optimizer_step_post_hooks
-    if not is_recorded or any(hooks) or any(OF_ALL_OPTIMIZERS) or torch._C._autograd._profiler_enabled():
+    # By torch, and by nobody else: what wraps a step as functools does has all that torch leaves on its own wrapper.
+    is_recorded = getattr(own, "__code__", None) is RECORDING and "step" not in vars(optimizer)
+    hooks = [getattr(optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post")]
+    if not is_recorded or any((*hooks, *OF_ALL_OPTIMIZERS)) or torch._C._autograd._profiler_enabled():
         optimizer.step()
     else:
         own.__wrapped__(optimizer)  # type: ignore[attr-defined]  # which functools.wraps has set

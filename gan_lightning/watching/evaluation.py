@@ -117,7 +117,9 @@ class Evaluation(IterationCallback):
             raise UserError(f"{key} needs a number that is measured: {reasons}.")
 
     def is_due(self, trainer: Trainer, completed: int) -> bool:
-        return self.every is not None and (completed % self.every == 0 or completed == trainer.max_steps)
+        if self.evaluator is None or self.every is None:
+            return False
+        return completed % self.every == 0 or completed == trainer.max_steps
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         self.evaluate(trainer, model)

@@ -82,21 +82,15 @@ class HealthCheck(IterationCallback):
         latents = draw_latents(model.latents, model.generator.latent_dim, len(self.real.samples), seed)
         self.latents = latents.to(model.device)
         self.real, self.held_out = self.real.to(model.device), self.held_out.to(model.device)
-        self.look_ahead(trainer, model)
 
-    def look_ahead(self, trainer: Trainer, model: GAN) -> None:
-        """Keeps the weights as they are, where the next iteration is one to be measured."""
+    def before_iteration(self, trainer: Trainer, model: GAN) -> None:
         if trainer.is_global_zero and self.measures(trainer.global_step + 1):
             self.before = weights(model)
 
     def after_iteration(self, trainer: Trainer, model: GAN) -> None:
-        if self.measures(trainer.global_step):
-            self.check(trainer, model)
-        self.look_ahead(trainer, model)
-
-    def check(self, trainer: Trainer, model: GAN) -> None:
-        """Measures, logs the numbers and says a verdict, if there is one."""
         iteration = trainer.global_step
+        if not self.measures(iteration):
+            return
         alarm = False
         if trainer.is_global_zero:
             self.latest = self.measured(trainer, model)

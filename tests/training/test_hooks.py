@@ -1,6 +1,6 @@
 """Lightning's hooks around gradients and steps: called where somebody has implemented one, passed by elsewhere."""
 
-from functools import partial
+from functools import partial, wraps
 from types import SimpleNamespace
 from typing import Any
 
@@ -178,6 +178,25 @@ def test_a_step_of_ones_own_is_taken(monkeypatch):
     monkeypatch.setattr(optimizer, "step", lambda: calls.append("own"))
     hooks.take_step(optimizer)
     monkeypatch.undo()
-    monkeypatch.setattr(torch.optim.SGD, "step", lambda self: calls.append("class"))
+
+    @wraps(torch.optim.SGD.step)
+    def step(self: torch.optim.SGD) -> None:
+        calls.append("class")
+
+    monkeypatch.setattr(torch.optim.SGD, "step", step)
     hooks.take_step(optimizer)
     assert calls == ["own", "class"]
+
+
+def test_an_optimizer_without_torchs_hooks_takes_its_step():
+    calls: list[str] = []
+
+    class Bare(torch.optim.SGD):
+        def __init__(self) -> None:
+            pass
+
+        def step(self, closure: Any = None) -> None:
+            calls.append("bare")
+
+    hooks.take_step(Bare())
+    assert calls == ["bare"]

@@ -1,16 +1,21 @@
 """Iterations that nobody looks on are trained within one batch of Lightning's, which changes nothing else."""
 
+from functools import partial
 from typing import Any
 
 import pytest
+import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.strategies import Strategy
 
 from gan_lightning.data.datamodule import GANDataModule
-from gan_lightning.data.rounds import RoundLoader
+from gan_lightning.data.sources import Digits
+from gan_lightning.losses.objectives import Vanilla
+from gan_lightning.networks.mlp import MLPDiscriminator, MLPGenerator
 from gan_lightning.samples import SampleSet
 from gan_lightning.training.callback import IterationCallback
 from gan_lightning.training.gan import GAN
+from gan_lightning.training.hooks import callbacks_of
 
 RUN = (
     *("loss=wgan_gp", "loss.n_critic=2", "trainer.log_every_n_steps=4", "checkpoint.every=6", "trainer.max_steps=11"),
@@ -41,24 +46,16 @@ class Idle(Callback):
     def on_train_batch_end(self, *arguments: Any) -> None: ...
 
 
-class Before(IterationCallback):
-    """Wants to be called before iterations, however seldom after them."""
-
-    def is_due(self, trainer: Trainer, completed: int) -> bool:
-        return False
-
-    def before_iteration(self, trainer: Trainer, model: GAN) -> None: ...
-
-
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, type]]:
-    """Of each batch that Lightning begins: the iterations that are complete, its number, and what it is."""
-    seen: list[tuple[int, int, type]] = []
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The iterations that are complete where Lightning begins a batch; its number is the same."""
+    seen: list[int] = []
     step = Strategy.training_step
 
     def training_step(self: Strategy, batch: Any, batch_idx: int) -> Any:
         assert isinstance(self.lightning_module, GAN)
-        seen.append((self.lightning_module.trainer.global_step, batch_idx, type(batch)))
+        seen.append(self.lightning_module.trainer.global_step)
+        assert batch_idx == seen[-1]
         return step(self, batch, batch_idx)
 
     monkeypatch.setattr(Strategy, "training_step", training_step)
@@ -67,11 +64,11 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int, type]]:
 
 def test_a_batch_lasts_until_somebody_looks_and_nothing_else_changes(tiny, watch, same, begun):
     stretched = tiny("run", *RUN)
-    assert begun == [(iteration, iteration, RoundLoader) for iteration in BEGUN]
+    assert begun == BEGUN
     begun.clear()
     watch(Idle())
     single = tiny("single", *RUN)
-    assert begun == [(iteration, iteration, SampleSet) for iteration in EACH]
+    assert begun == EACH
     for part in SAVED:
         same(stretched.checkpoint()[part], single.checkpoint()[part])
     assert stretched.rows() == single.rows()
@@ -81,13 +78,13 @@ def test_a_callback_may_tell_when_it_is_due(tiny, watch, begun):
     watch(looks := Looks(3))
     tiny("run", *RUN)
     assert looks.seen == [3]
-    assert [iteration for iteration, _, _ in begun] == [0, 3, 4, 6, 8]
+    assert begun == [0, 3, 4, 6, 8]
 
 
 def test_one_that_does_not_tell_is_called_after_each(tiny, watch, begun):
     watch(IterationCallback())
     tiny("run", *RUN)
-    assert [iteration for iteration, _, _ in begun] == EACH
+    assert begun == EACH
 
 
 @pytest.mark.parametrize("hook", ["on_train_batch_start", "on_train_batch_end", "on_before_batch_transfer"])
@@ -95,18 +92,12 @@ def test_a_module_that_is_told_of_batches_has_one_for_each_iteration(tiny, monke
     inherited = getattr(GAN, hook)
     monkeypatch.setattr(GAN, hook, lambda self, *arguments: inherited(self, *arguments))
     tiny("run", *RUN)
-    assert begun == [(iteration, iteration, SampleSet) for iteration in EACH]
+    assert begun == EACH
 
 
 def test_a_profiler_has_one_for_each_iteration(tiny, begun):
     tiny("run", *RUN, "trainer.profiler=simple")
-    assert {kind for _, _, kind in begun} == {SampleSet}
-
-
-def test_a_callback_before_iterations_has_one_for_each(tiny, watch, begun):
-    watch(Before())
-    tiny("run", *RUN)
-    assert begun == [(iteration, iteration, SampleSet) for iteration in EACH]
+    assert begun == EACH
 
 
 def test_data_that_are_changed_on_their_way_have_one_for_each(tiny, monkeypatch, begun):
@@ -117,8 +108,77 @@ def test_data_that_are_changed_on_their_way_have_one_for_each(tiny, monkeypatch,
     begun.clear()
     monkeypatch.setattr(GANDataModule, "on_after_batch_transfer", darker)
     changed = tiny("changed", *RUN)
-    assert begun == [(iteration, iteration, SampleSet) for iteration in EACH]
+    assert begun == EACH
     assert changed.rows() != plain.rows()
+
+
+def test_a_callback_is_called_before_the_next_iteration_where_it_is_due(tiny, watch):
+    class Before(Looks):
+        def before_iteration(self, trainer: Trainer, model: GAN) -> None:
+            self.seen.append(-trainer.global_step)
+
+    watch(before := Before(3))
+    tiny("run", *RUN)
+    assert before.seen == [0, 3, -3, -4, -6, -8]  # and where others are due
+
+
+def test_a_callback_that_comes_later_is_told_of_all_batches_from_then_on(tiny, watch, begun):
+    class Adds(Looks):
+        def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+            callbacks_of(trainer).append(Idle())
+
+    watch(Adds(3))
+    tiny("run", *RUN)
+    assert begun == [0, *range(3, 11)]
+
+
+def test_what_lightning_logs_is_logged_of_each_iteration(tiny, monkeypatch, begun):
+    renew = GAN.renew
+
+    def logs(self: GAN, network: str) -> None:
+        self.log("own", float(self.trainer.global_step))
+        renew(self, network)
+
+    monkeypatch.setattr(GAN, "renew", logs)
+    tiny("run", *RUN)
+    assert begun == EACH
+
+
+class Own(GAN):
+    """A module of one's own."""
+
+
+class Passes:
+    """A loader around a loader."""
+
+    def __init__(self, loader: Any) -> None:
+        self.loader = loader
+
+    def __iter__(self) -> Any:
+        yield from self.loader
+
+
+class OwnData(GANDataModule):
+    """Data with such a loader."""
+
+    def train_dataloader(self) -> Any:
+        return Passes(super().train_dataloader())
+
+
+@pytest.mark.filterwarnings("ignore:Found .* module")  # the average, which Lightning finds in eval mode
+@pytest.mark.filterwarnings("ignore:The .train_dataloader. does not have many workers")
+@pytest.mark.parametrize(
+    ("kind", "data", "expected"),
+    [(GAN, GANDataModule, [0]), (Own, GANDataModule, range(5)), (GAN, OwnData, range(5))],
+)
+def test_modules_and_loaders_of_ones_own_have_a_batch_for_each_iteration(begun, kind, data, expected):
+    networks = MLPGenerator(3, (1, 8, 8), 6, 1), MLPDiscriminator((1, 8, 8), 6, 1)
+    adam = partial(torch.optim.Adam, lr=1e-3)
+    off = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False)
+    trainer = Trainer(accelerator="cpu", max_steps=5, **off)  # type: ignore[arg-type]  # which are all of this type
+    trainer.fit(kind(*networks, Vanilla(), adam, adam), loaded := data(Digits(), (1, 8, 8), batch_size=16))
+    assert begun == list(expected)
+    assert isinstance(next(iter(loaded.train_dataloader())), SampleSet)
 
 
 def test_an_error_within_a_stretch_names_its_iteration(tiny, folder, monkeypatch):
@@ -134,3 +194,19 @@ def test_an_error_within_a_stretch_names_its_iteration(tiny, folder, monkeypatch
         tiny("run", *RUN)
     assert folder("run").results()["iteration"] == 9
     assert folder("run").checkpoint()["global_step"] == 6
+
+
+def test_a_checkpoint_within_a_stretch_has_counted_its_iterations(tiny, watch, same, monkeypatch, tmp_path):
+    iterate = GAN.train_iteration
+
+    def train_iteration(self: GAN, *arguments: Any) -> None:
+        if self.trainer.global_step == 3:
+            self.trainer.save_checkpoint(tmp_path / f"{len(list(tmp_path.glob('*.ckpt')))}.ckpt")
+        iterate(self, *arguments)
+
+    monkeypatch.setattr(GAN, "train_iteration", train_iteration)
+    tiny("run", *RUN)
+    watch(Idle())
+    tiny("single", *RUN)
+    loops = [torch.load(tmp_path / f"{number}.ckpt", weights_only=True)["loops"] for number in range(2)]
+    same(*loops)
