@@ -71,9 +71,11 @@ class Timed(Turns):
     def is_due(self, trainer: Trainer, completed: int) -> bool:
         return completed in (1, 2) or super().is_due(trainer, completed)
 
-    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
+    def before_iteration(self, trainer: Trainer, model: GAN) -> None:
         if trainer.global_step == 1 and not model.compiles:  # whose kernels no formula knows
             self.counter.__enter__()
+
+    def after_iteration(self, trainer: Trainer, model: GAN) -> None:
         if trainer.global_step == 2 and not model.compiles:
             self.counter.__exit__(None, None, None)
             self.operations = self.counter.count
