@@ -190,14 +190,14 @@ def test_a_data_set_is_looked_for_where_the_command_is_typed(go: Command, here: 
 def test_a_failure_while_training(
     go: Command, runs: Callable[[], list[Path]], monkeypatch: pytest.MonkeyPatch, here: Path
 ) -> None:
-    step = GAN.training_step
+    iterate = GAN.train_iteration
 
     def fail_in_the_second_iteration(self: GAN, *arguments: Any) -> None:
         if self.trainer.global_step == 1:
             raise RuntimeError("the accelerator is on fire")
-        step(self, *arguments)
+        iterate(self, *arguments)
 
-    monkeypatch.setattr(GAN, "training_step", fail_in_the_second_iteration)
+    monkeypatch.setattr(GAN, "train_iteration", fail_in_the_second_iteration)
     outcome = go("trainer.max_steps=3")
     assert outcome.status == 1
     assert "the accelerator is on fire" in outcome.err
