@@ -40,8 +40,8 @@ def are_idle(trainer: Trainer, module: LightningModule) -> bool:
 
 
 def callbacks_of(trainer: Trainer) -> list[Callback]:
-    """A trainer's own list, which Lightning sets from elsewhere, where type checkers don't see it."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    """A trainer's own list, itself and not a copy."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]  # which Lightning's connector has set
     return callbacks
 
 
